@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// sd-event in RAII form. Each source keeps its state in a shared_ptr, and a running callback holds a reference of its own:
+// a source may therefore be destroyed from inside its callback, which is what cancelling by destruction needs.
+#include "base/event_loop.hpp"
+
+#include <cassert>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <string>
+#include <system_error>
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+
+namespace sluice {
+
+namespace {
+
+int check(int result, const char* what)
+{
+    if (result < 0) {
+        throw std::system_error{-result, std::system_category(), what};
+    }
+    return result;
+}
+
+std::uint64_t to_usec(TimePoint when) noexcept
+{
+    const auto usec = std::chrono::duration_cast<std::chrono::microseconds>(when.time_since_epoch()).count();
+    return usec < 0 ? 0 : static_cast<std::uint64_t>(usec);
+}
+
+} // namespace
+
+void EventSourceDeleter::operator()(sd_event_source* source) const noexcept
+{
+    sd_event_source_disable_unref(source);
+}
+
+void EventLoop::EventDeleter::operator()(sd_event* event) const noexcept
+{
+    sd_event_unref(event);
+}
+
+EventLoop::EventLoop() : thread_{std::this_thread::get_id()}
+{
+    sd_event* event = nullptr;
+    check(sd_event_new(&event), "cannot make an event loop");
+    event_.reset(event);
+    const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0) {
+        throw std::system_error{errno, std::system_category(), "eventfd"};
+    }
+    wakeup_ = UniqueFd{kAdoptFd, fd};
+    sd_event_source* source = nullptr;
+    check(sd_event_add_io(event, &source, fd, EPOLLIN, &EventLoop::on_wakeup, this), "cannot watch an eventfd");
+    wakeup_source_.reset(source);
+}
+
+EventLoop::~EventLoop()
+{
+    // Queued functions may own objects whose destructors post again.
+    for (;;) {
+        std::vector<UniqueFunction<void()>> left;
+        {
+            const std::lock_guard lock{mutex_};
+            left.swap(posted_);
+        }
+        if (left.empty()) {
+            break;
+        }
+    }
+}
+
+int EventLoop::run()
+{
+    assert(in_loop_thread());
+    return check(sd_event_loop(raw()), "event loop");
+}
+
+bool EventLoop::run_once(milliseconds wait)
+{
+    assert(in_loop_thread());
+    const auto usec = static_cast<std::uint64_t>(wait.count()) * 1000;
+    return check(sd_event_run(raw(), usec), "event loop") > 0;
+}
+
+void EventLoop::exit(int code)
+{
+    assert(in_loop_thread());
+    sd_event_exit(raw(), code);
+}
+
+void EventLoop::post(UniqueFunction<void()> function)
+{
+    bool first = false;
+    {
+        const std::lock_guard lock{mutex_};
+        first = posted_.empty();
+        posted_.push_back(std::move(function));
+    }
+    if (first) {
+        const std::uint64_t one = 1;
+        [[maybe_unused]] const auto written = ::write(wakeup_.get(), &one, sizeof one);
+    }
+}
+
+int EventLoop::on_wakeup(sd_event_source*, int fd, std::uint32_t, void* self) noexcept
+{
+    std::uint64_t count = 0;
+    [[maybe_unused]] const auto got = ::read(fd, &count, sizeof count);
+    static_cast<EventLoop*>(self)->run_posted();
+    return 0;
+}
+
+void EventLoop::run_posted()
+{
+    std::vector<UniqueFunction<void()>> batch;
+    {
+        const std::lock_guard lock{mutex_};
+        batch.swap(posted_);
+    }
+    for (auto& function : batch) {
+        function();
+        function = {}; // what it owns dies here, in order, not at the end of the batch
+    }
+}
+
+void EventLoop::notify(const std::string& state)
+{
+    (void)sd_notify(0, state.c_str());
+}
+
+void EventLoop::enable_watchdog()
+{
+    (void)sd_event_set_watchdog(raw(), 1);
+}
+
+struct IoSource::State {
+    Callback callback;
+    EventSourcePtr source;
+    std::weak_ptr<State> self;
+};
+
+IoSource::IoSource(EventLoop& loop, int fd, std::uint32_t events, Callback callback) : state_{std::make_shared<State>()}
+{
+    assert(loop.in_loop_thread());
+    state_->callback = std::move(callback);
+    state_->self = state_;
+    sd_event_source* source = nullptr;
+    const auto trampoline = [](sd_event_source*, int, std::uint32_t revents, void* data) noexcept {
+        const auto alive = static_cast<State*>(data)->self.lock();
+        alive->callback(revents);
+        return 0;
+    };
+    check(sd_event_add_io(loop.raw(), &source, fd, events, trampoline, state_.get()), "cannot watch a descriptor");
+    state_->source.reset(source);
+}
+
+IoSource::~IoSource()
+{
+    state_->source.reset();
+}
+
+void IoSource::set_events(std::uint32_t events)
+{
+    check(sd_event_source_set_io_events(state_->source.get(), events), "cannot change a watch");
+}
+
+struct Timer::State {
+    UniqueFunction<void()> callback;
+    EventSourcePtr source;
+    std::weak_ptr<State> self;
+};
+
+Timer::Timer(EventLoop& loop, UniqueFunction<void()> callback) : state_{std::make_shared<State>()}
+{
+    assert(loop.in_loop_thread());
+    state_->callback = std::move(callback);
+    state_->self = state_;
+    sd_event_source* source = nullptr;
+    const auto trampoline = [](sd_event_source*, std::uint64_t, void* data) noexcept {
+        const auto alive = static_cast<State*>(data)->self.lock();
+        alive->callback();
+        return 0;
+    };
+    // An accuracy of 1 ms: sd-event would otherwise batch timers within 250 ms.
+    check(
+        sd_event_add_time(loop.raw(), &source, CLOCK_MONOTONIC, 0, 1000, trampoline, state_.get()),
+        "cannot make a timer"
+    );
+    state_->source.reset(source);
+    check(sd_event_source_set_enabled(source, SD_EVENT_OFF), "cannot stop a timer");
+}
+
+Timer::~Timer()
+{
+    state_->source.reset();
+}
+
+void Timer::arm_at(TimePoint when)
+{
+    check(sd_event_source_set_time(state_->source.get(), to_usec(when)), "cannot set a timer");
+    check(sd_event_source_set_enabled(state_->source.get(), SD_EVENT_ONESHOT), "cannot start a timer");
+}
+
+void Timer::cancel()
+{
+    check(sd_event_source_set_enabled(state_->source.get(), SD_EVENT_OFF), "cannot stop a timer");
+}
+
+struct SignalSource::State {
+    UniqueFunction<void()> callback;
+    EventSourcePtr source;
+};
+
+SignalSource::SignalSource(EventLoop& loop, int signal, UniqueFunction<void()> callback)
+    : state_{std::make_shared<State>()}
+{
+    state_->callback = std::move(callback);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signal);
+    check(-pthread_sigmask(SIG_BLOCK, &set, nullptr), "cannot block a signal");
+    sd_event_source* source = nullptr;
+    const auto trampoline = [](sd_event_source*, const signalfd_siginfo*, void* data) noexcept {
+        static_cast<State*>(data)->callback();
+        return 0;
+    };
+    check(sd_event_add_signal(loop.raw(), &source, signal, trampoline, state_.get()), "cannot watch a signal");
+    state_->source.reset(source);
+}
+
+SignalSource::~SignalSource() = default;
+
+ChildSource::ChildSource(EventLoop& loop, int pid, UniqueFunction<void(int)> callback)
+    : pid_{pid}
+    , callback_{std::make_shared<UniqueFunction<void(int)>>(std::move(callback))}
+{
+    const auto fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+    if (fd < 0) {
+        throw std::system_error{errno, std::system_category(), "pidfd_open"};
+    }
+    pidfd_ = UniqueFd{kAdoptFd, fd};
+    source_ = std::make_unique<IoSource>(loop, fd, EPOLLIN, [this](std::uint32_t) {
+        int status = -1;
+        if (::waitpid(pid_, &status, WNOHANG) == 0) {
+            return;
+        }
+        const auto told = callback_; // the callback may destroy this object
+        source_.reset();
+        (*told)(status);
+    });
+}
+
+ChildSource::~ChildSource() = default;
+
+} // namespace sluice

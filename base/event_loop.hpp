@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/clock.hpp"
+#include "base/function.hpp"
+#include "base/unique_fd.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+struct sd_event;
+struct sd_event_source;
+
+namespace sluice {
+
+struct EventSourceDeleter {
+    void operator()(sd_event_source* source) const noexcept;
+};
+
+using EventSourcePtr = std::unique_ptr<sd_event_source, EventSourceDeleter>;
+
+/// One thread's event loop over sd-event. Everything but post() and exit_from_any_thread() may only be called from the
+/// thread that created it. Throws std::system_error when the operating system refuses a descriptor.
+class EventLoop {
+public:
+    EventLoop();
+    EventLoop(const EventLoop&) = delete;
+    EventLoop& operator=(const EventLoop&) = delete;
+    ~EventLoop();
+
+    /// Runs until exit(); returns its code.
+    int run();
+
+    /// Handles what is ready, waiting at most `wait` for it. False when nothing happened in that time.
+    bool run_once(milliseconds wait);
+
+    void exit(int code = 0);
+
+    /// Runs `function` on the loop's thread, in order of posting. The one gate between threads.
+    /// What is still queued when the loop is destroyed is destroyed unrun.
+    void post(UniqueFunction<void()> function);
+
+    /// As post(), for the loop's own thread: later, not in this stack frame.
+    void defer(UniqueFunction<void()> function) { post(std::move(function)); }
+
+    [[nodiscard]] bool in_loop_thread() const noexcept { return std::this_thread::get_id() == thread_; }
+
+    /// READY=1, STATUS=…, STOPPING=1 for systemd; does nothing where no manager listens.
+    void notify(const std::string& state);
+
+    /// Pings systemd's watchdog from the loop where the unit asks for it.
+    void enable_watchdog();
+
+    /// For the sources below.
+    [[nodiscard]] sd_event* raw() const noexcept { return event_.get(); }
+
+private:
+    struct EventDeleter {
+        void operator()(sd_event* event) const noexcept;
+    };
+
+    void run_posted();
+    static int on_wakeup(sd_event_source* source, int fd, std::uint32_t events, void* self) noexcept;
+
+    std::thread::id thread_;
+    std::unique_ptr<sd_event, EventDeleter> event_;
+    UniqueFd wakeup_;
+    std::mutex mutex_;
+    std::vector<UniqueFunction<void()>> posted_; // guarded by mutex_
+    EventSourcePtr wakeup_source_; // last: its callback touches all of the above
+};
+
+/// Watches a descriptor; level-triggered. The callback gets the EPOLL* bits that are set. Destroying it, from inside its
+/// own callback too, stops the watch. The descriptor is not owned and must outlive the source.
+class IoSource {
+public:
+    using Callback = UniqueFunction<void(std::uint32_t)>;
+
+    IoSource(EventLoop& loop, int fd, std::uint32_t events, Callback callback);
+    IoSource(const IoSource&) = delete;
+    IoSource& operator=(const IoSource&) = delete;
+    ~IoSource();
+
+    void set_events(std::uint32_t events);
+
+private:
+    struct State;
+    std::shared_ptr<State> state_;
+};
+
+/// A one-shot timer. Destroying it cancels it. The callback may arm it again, or destroy it.
+class Timer {
+public:
+    Timer(EventLoop& loop, UniqueFunction<void()> callback);
+    Timer(const Timer&) = delete;
+    Timer& operator=(const Timer&) = delete;
+    ~Timer();
+
+    void arm(milliseconds from_now) { arm_at(SteadyClock::now() + from_now); }
+
+    void arm_at(TimePoint when);
+    void cancel();
+
+private:
+    struct State;
+    std::shared_ptr<State> state_;
+};
+
+/// Delivers a signal on the loop. The signal is blocked in the calling thread: make these before any other thread.
+class SignalSource {
+public:
+    SignalSource(EventLoop& loop, int signal, UniqueFunction<void()> callback);
+    SignalSource(const SignalSource&) = delete;
+    SignalSource& operator=(const SignalSource&) = delete;
+    ~SignalSource();
+
+private:
+    struct State;
+    std::shared_ptr<State> state_;
+};
+
+/// Tells when a child process has ended, with its wait status (-1 when it could not be had). One-shot.
+class ChildSource {
+public:
+    ChildSource(EventLoop& loop, int pid, UniqueFunction<void(int)> callback);
+    ChildSource(const ChildSource&) = delete;
+    ChildSource& operator=(const ChildSource&) = delete;
+    ~ChildSource();
+
+private:
+    UniqueFd pidfd_;
+    int pid_;
+    std::shared_ptr<UniqueFunction<void(int)>> callback_;
+    std::unique_ptr<IoSource> source_;
+};
+
+} // namespace sluice
