@@ -12,8 +12,8 @@
 
 namespace sluice::fetcher {
 
-/// Where a blob lies: a repository ("registry.example:5000/team/app", or "oci:/path" for an image layout directory) and
-/// the descriptor that names it there.
+/// Where a blob lies: a repository ("registry.example:5000/team/app", or "oci:/path" for an image
+/// layout directory) and the descriptor that names it there.
 struct BlobLocation {
     std::string repository;
     Digest digest;
@@ -28,8 +28,8 @@ public:
     ChunkSink& operator=(const ChunkSink&) = delete;
     virtual ~ChunkSink() = default;
 
-    /// `chunk` holds the bytes from `offset` on. Chunks end at multiples of the pool's buffer size (counted from the
-    /// blob's start) or at the range's end. Not proved yet.
+    /// `chunk` holds the bytes from `offset` on. Chunks end at multiples of the pool's buffer size
+    /// (counted from the blob's start) or at the range's end. Not proved yet.
     virtual void on_chunk(std::uint64_t offset, AlignedBuffer chunk) = 0;
 };
 
@@ -41,10 +41,12 @@ public:
     BlobSource& operator=(const BlobSource&) = delete;
     virtual ~BlobSource() = default;
 
-    /// Fetches `range` (not empty, inside the blob) into `sink`, retrying by kind of error until `deadline`. Each byte is
-    /// delivered once, in order; a retry goes on behind the last chunk delivered. On failure a prefix may have been
-    /// delivered. `sink` must outlive the task; destroying the task cancels the transfer.
-    [[nodiscard]] virtual Task<Result<void>> fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, Deadline deadline) = 0;
+    /// Fetches `range` (not empty, inside the blob) into `sink`, retrying by kind of error until
+    /// `deadline`. Each byte is delivered once, in order; a retry goes on behind the last chunk
+    /// delivered. On failure a prefix may have been delivered. `sink` must outlive the task;
+    /// destroying the task cancels the transfer.
+    [[nodiscard]] virtual Task<Result<void>>
+    fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, Deadline deadline) = 0;
 };
 
 } // namespace sluice::fetcher

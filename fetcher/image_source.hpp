@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "fetcher/blob_source.hpp"
+#include "fetcher/manifest.hpp"
+#include "fetcher/reference.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace sluice::fetcher {
+
+/// A manifest or index as it lies there; `digest` is our own hash of `bytes`.
+struct RawManifest {
+    std::string media_type; ///< as the place names it; may be empty
+    std::string bytes;
+    Digest digest;
+};
+
+/// What a reference means on this platform. A signature may be on the index or on the manifest.
+struct ResolvedManifest {
+    std::string repository;             ///< as in BlobLocation
+    std::optional<Digest> index_digest; ///< of the outermost index, when the reference names one
+    Digest digest;                      ///< of the platform's manifest
+    std::string bytes;                  ///< the manifest's, proved against `digest`
+    Manifest manifest;
+
+    [[nodiscard]] BlobLocation locate(const Descriptor& blob) const
+    {
+        return {repository, blob.digest, blob.size};
+    }
+};
+
+/// Told how many bytes have been sent so far; on the loop's thread.
+using PushProgress = std::function<void(std::uint64_t)>;
+
+/// A place that holds images: a registry or an image layout directory. All of it on the loop's
+/// thread; destroying a task cancels it. `repository` is a Repository's printed form.
+class ImageSource : public BlobSource {
+public:
+    /// A manifest by tag or "sha256:…"; when by digest, the bytes are proved against it. kNotFound
+    /// when there is none.
+    [[nodiscard]] virtual Task<Result<RawManifest>>
+    fetch_manifest(std::string repository, std::string tag_or_digest, Deadline deadline) = 0;
+
+    /// A whole blob of at most `limit` bytes, proved against size and digest.
+    [[nodiscard]] virtual Task<Result<std::string>>
+    fetch_small_blob(BlobLocation blob, std::size_t limit, Deadline deadline) = 0;
+
+    [[nodiscard]] virtual Task<Result<bool>>
+    blob_exists(std::string repository, Digest digest, Deadline deadline) = 0;
+
+    /// Uploads `size` bytes of `fd` from offset 0. The descriptor stays the caller's and must
+    /// outlive the task.
+    [[nodiscard]] virtual Task<Result<void>> push_blob(
+        std::string repository,
+        int fd,
+        Digest digest,
+        std::uint64_t size,
+        PushProgress progress,
+        Deadline deadline
+    ) = 0;
+
+    [[nodiscard]] virtual Task<Result<void>> push_blob_bytes(
+        std::string repository, std::string bytes, Digest digest, Deadline deadline
+    ) = 0;
+
+    [[nodiscard]] virtual Task<Result<void>> put_manifest(
+        std::string repository,
+        std::string tag_or_digest,
+        std::string media_type,
+        std::string bytes,
+        Deadline deadline
+    ) = 0;
+
+    /// Follows `reference` to the manifest for `platform`, through at most two levels of indexes.
+    [[nodiscard]] Task<Result<ResolvedManifest>>
+    resolve(Reference reference, Platform platform, Deadline deadline);
+};
+
+} // namespace sluice::fetcher

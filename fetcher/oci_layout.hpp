@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/event_loop.hpp"
+#include "base/worker_pool.hpp"
+#include "fetcher/image_source.hpp"
+
+namespace sluice::fetcher {
+
+class BufferGate;
+
+/// Images in OCI image layout directories: `repository` is "oci:/path". Tags are
+/// org.opencontainers.image.ref.name annotations of index.json. Pushing makes the directory where
+/// it is missing, and replaces files by rename. On the loop's thread; files are read and written by
+/// workers. Must outlive its tasks.
+class OciLayout final : public ImageSource {
+public:
+    OciLayout(EventLoop& loop, BufferGate& buffers, Sha256Function sha256);
+
+    [[nodiscard]] Task<Result<void>>
+    fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, Deadline deadline) override;
+    [[nodiscard]] Task<Result<RawManifest>>
+    fetch_manifest(std::string repository, std::string tag_or_digest, Deadline deadline) override;
+    [[nodiscard]] Task<Result<std::string>>
+    fetch_small_blob(BlobLocation blob, std::size_t limit, Deadline deadline) override;
+
+    [[nodiscard]] Task<Result<bool>>
+    blob_exists(std::string repository, Digest digest, Deadline deadline) override;
+    [[nodiscard]] Task<Result<void>> push_blob(
+        std::string repository,
+        int fd,
+        Digest digest,
+        std::uint64_t size,
+        PushProgress progress,
+        Deadline deadline
+    ) override;
+    [[nodiscard]] Task<Result<void>> push_blob_bytes(
+        std::string repository, std::string bytes, Digest digest, Deadline deadline
+    ) override;
+    [[nodiscard]] Task<Result<void>> put_manifest(
+        std::string repository,
+        std::string tag_or_digest,
+        std::string media_type,
+        std::string bytes,
+        Deadline deadline
+    ) override;
+
+private:
+    EventLoop& loop_;
+    BufferGate& buffers_;
+    Sha256Function sha256_;
+    WorkerPool workers_; // last: its jobs end before the rest goes
+};
+
+} // namespace sluice::fetcher
