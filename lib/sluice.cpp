@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The C face: descriptors, options and names.
+#include "lib/sluice.h"
+
+#include "lib/probe.hpp"
+
+#include <cerrno>
+#include <cstddef>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+namespace {
+
+using sluice::lib::ProbedFile;
+using sluice::lib::Seek;
+
+/// Callers of a function that never fails do not expect it to change errno either.
+class KeepErrno {
+public:
+    KeepErrno() noexcept : saved_{errno} {}
+
+    KeepErrno(const KeepErrno&) = delete;
+    KeepErrno& operator=(const KeepErrno&) = delete;
+
+    ~KeepErrno() { errno = saved_; }
+
+private:
+    int saved_;
+};
+
+std::int64_t seek_fd(void* file, Seek what, std::int64_t from)
+{
+    const int fd = *static_cast<const int*>(file);
+    const off64_t found = ::lseek64(fd, from, what == Seek::kData ? SEEK_DATA : SEEK_HOLE);
+    return found < 0 ? -std::int64_t{errno} : found;
+}
+
+std::int64_t cannot_tell(void*, Seek, std::int64_t)
+{
+    return -EIO;
+}
+
+ProbedFile probed_file(int& fd, std::uint32_t block_size)
+{
+    if (fd < 0) {
+        return {.block_size = block_size == 0 ? 4096U : block_size};
+    }
+    if (block_size == 0) {
+        struct statfs64 about = {};
+        const bool known = ::fstatfs64(fd, &about) == 0 && about.f_bsize > 0 &&
+                           about.f_bsize <= (1 << 30) && (about.f_bsize & (about.f_bsize - 1)) == 0;
+        if (!known) { // without blocks to round to, nothing can be said about the file
+            return {.seek = cannot_tell};
+        }
+        block_size = static_cast<std::uint32_t>(about.f_bsize);
+    }
+    return {.seek = seek_fd, .file = &fd, .block_size = block_size};
+}
+
+} // namespace
+
+enum sluice_source sluice_prepare_ondemand_read(
+    int fd,
+    int64_t start,
+    uint64_t* len,
+    int64_t i_size,
+    unsigned long* flags,
+    struct sluice_ondemand* ondemand
+)
+{
+    const KeepErrno keep_errno;
+    if (ondemand != nullptr && ondemand->struct_size < sizeof *ondemand) {
+        return SLUICE_INVALID_READ; // too old to be ours: not even `why` may be written
+    }
+    const struct sluice_ondemand defaults = SLUICE_ONDEMAND_INIT;
+    const struct sluice_ondemand& options = ondemand != nullptr ? *ondemand : defaults;
+    sluice_why unused = SLUICE_WHY_BAD_ARGUMENT;
+    sluice_why& why = ondemand != nullptr ? ondemand->why : unused;
+    if (len == nullptr || flags == nullptr) {
+        why = SLUICE_WHY_BAD_ARGUMENT;
+        return SLUICE_INVALID_READ;
+    }
+
+    sluice::lib::ProbeRequest probe{
+        .start = start,
+        .len = *len,
+        .i_size = i_size,
+        .flags = *flags,
+        .no_data_to_read = (options.cookie_flags & SLUICE_COOKIE_NO_DATA_TO_READ) != 0,
+        .request = options.request,
+        .ctx = options.ctx,
+    };
+    const sluice_source source = prepare_ondemand_read(probed_file(fd, options.block_size), probe);
+    *len = probe.len;
+    *flags = probe.flags;
+    why = probe.why;
+    return source;
+}
+
+int sluice_query_occupancy(
+    int fd,
+    int64_t start,
+    uint64_t len,
+    uint64_t granularity,
+    int64_t* data_start,
+    uint64_t* data_len
+)
+{
+    const KeepErrno keep_errno;
+    if (data_start == nullptr || data_len == nullptr) {
+        return -EINVAL;
+    }
+    const auto found = sluice::lib::query_occupancy(probed_file(fd, 0), start, len, granularity);
+    *data_start = found.start;
+    *data_len = found.len;
+    return found.error;
+}
+
+const char* sluice_source_name(enum sluice_source source)
+{
+    switch (source) {
+    case SLUICE_FILL_WITH_ZEROES:
+        return "fill-with-zeroes";
+    case SLUICE_DOWNLOAD_FROM_SERVER:
+        return "download-from-server";
+    case SLUICE_READ_FROM_CACHE:
+        return "read-from-cache";
+    case SLUICE_INVALID_READ:
+        return "invalid-read";
+    case SLUICE_SOURCE_UNKNOWN:
+        break;
+    }
+    return "unknown";
+}
+
+const char* sluice_why_name(enum sluice_why why)
+{
+    static constexpr const char* kNames[] = {
+        "after-eof",
+        "found-hole",
+        "found-part",
+        "have-data",
+        "no-data",
+        "no-file",
+        "seek-error",
+        "seek-enxio",
+        "bad-argument",
+        "part-of-block",
+    };
+    const auto index = static_cast<std::size_t>(why);
+    return index < sizeof kNames / sizeof kNames[0] ? kNames[index] : "unknown";
+}
