@@ -7,6 +7,7 @@
 #include "trust/merkle_geometry.hpp"
 
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -14,7 +15,8 @@
 
 namespace sluice::trust {
 
-using Annotations = std::map<std::string, std::string>;
+using Annotations =
+    std::map<std::string, std::string, std::less<>>; // as the fetcher hands them over
 
 inline constexpr const char* kHashOffsetAnnotation = "org.erofs.dmverity.hash_offset";
 inline constexpr const char* kRootDigestAnnotation = "org.erofs.dmverity.root_digest";
