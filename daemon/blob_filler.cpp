@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The path of one READ, from the probe to the answer. Three sets tell all there is to know about a byte: the holes of the
+// backing file (not there), in_flight_ (a fetch is on its way to write it), waiting_ (somebody sleeps until it is there).
+// A READ is answered when nothing of its range is in flight any more: the kernel probes the file itself, so whether the
+// holes are gone (success) or still there (the reader gets EIO) needs no further word.
+#include "daemon/blob_filler.hpp"
+
+#include "base/log.hpp"
+#include "daemon/chunk_writer.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace sluice::daemon {
+
+namespace {
+
+/// Fetches that fill_all() keeps going at once; more would only queue in the fetcher.
+constexpr unsigned kFillLanes = 8;
+
+void split(ByteRange range, std::uint64_t most, std::vector<ByteRange>& into)
+{
+    for (auto at = range.begin(); at < range.end(); at += most) {
+        into.push_back({at, std::min(at + most, range.end())});
+    }
+}
+
+} // namespace
+
+BlobFiller::BlobFiller(
+    FillServices& services,
+    const FillPolicy& policy,
+    std::shared_ptr<BlobTree> tree,
+    std::shared_ptr<protocol::ObjectHandle> handle
+)
+    : services_{services}
+    , policy_{policy}
+    , tree_{std::move(tree)}
+    , handle_{std::move(handle)}
+    , planner_{policy.read, tree_->blob().erofs_size}
+    , timer_{services.loop, [this] { answer_overdue(); }}
+    , fetches_{services.loop}
+{
+}
+
+BlobFiller::~BlobFiller()
+{
+    fetches_.cancel_all();
+}
+
+void BlobFiller::read(ByteRange wanted, protocol::PendingRead pending)
+{
+    ++services_.counters.reads;
+    // The kernel may ask beyond the end; there is nothing to be had there, and an answer without data is an error there.
+    const auto range = wanted.align_out(kBlockSize).intersect({0, blob().erofs_size});
+    const auto missing = handle_->missing(range);
+    if (!missing || range.empty() || failed_lately(range)) {
+        ++services_.counters.reads_failed;
+        if (!missing) {
+            last_error_ = missing.error().text();
+            log::warning("blob {}: {}", blob().digest.to_string(), last_error_);
+        }
+        return; // ~PendingRead answers
+    }
+    const auto deadline = Deadline::after(policy_.read_deadline);
+    const auto plan = planner_.plan(range);
+    if (missing->empty()) {
+        ++services_.counters.reads_already_there;
+        pending.complete();
+    }
+    else {
+        waiting_.push_back({range, std::move(pending), deadline});
+        arm_timer();
+        start_fetches(plan.demand, deadline);
+    }
+    start_fetches(plan.readahead, deadline);
+    answer_settled(range); // a plan that leaves part of the range out must not leave its reader asleep
+}
+
+void BlobFiller::warm_up()
+{
+    struct Top {
+        static Task<void> load(std::shared_ptr<BlobTree> tree, Deadline deadline)
+        {
+            const ByteRange first{0, kBlockSize};
+            (void)co_await tree->prepare(first, deadline); // a failure shows again, and is told, at the first READ
+        }
+    };
+    if (blob().erofs_size >= kBlockSize) {
+        fetches_.spawn(Top::load(tree_, Deadline::after(policy_.read_deadline)));
+    }
+}
+
+Result<std::uint64_t> BlobFiller::bytes_present() const
+{
+    const auto missing = handle_->missing({0, blob().erofs_size});
+    if (!missing) {
+        return fail(missing.error());
+    }
+    auto present = blob().erofs_size;
+    for (const auto& hole : *missing) {
+        present -= hole.size();
+    }
+    return present;
+}
+
+bool BlobFiller::failed_lately(ByteRange range)
+{
+    const auto now = SteadyClock::now();
+    std::erase_if(failures_, [now](const Failure& f) { return f.until <= now; });
+    return std::ranges::any_of(failures_, [range](const Failure& f) { return f.range.overlaps(range); });
+}
+
+void BlobFiller::start_fetches(const std::vector<ByteRange>& ranges, Deadline deadline)
+{
+    struct Run {
+        static Task<void> it(BlobFiller& self, ByteRange range, Deadline until)
+        {
+            (void)co_await self.run_fetch(range, until);
+        }
+    };
+    for (const auto& range : ranges) {
+        for (const auto& idle : in_flight_.outside(range.intersect({0, blob().erofs_size}))) {
+            const auto missing = handle_->missing(idle);
+            if (!missing) {
+                continue; // told by the probe of the read itself
+            }
+            for (const auto& hole : *missing) {
+                in_flight_.add(hole);
+                fetches_.spawn(Run::it(*this, hole, deadline));
+            }
+        }
+    }
+}
+
+Task<Result<void>> BlobFiller::run_fetch(ByteRange range, Deadline deadline)
+{
+    auto outcome = co_await fetch_once(range, deadline);
+    // Bytes that do not match may have been hurt on the way: they get one more chance, and no more than one.
+    if (!outcome && outcome.error().kind() == ErrorKind::kCorrupt && !deadline.passed()) {
+        log::warning("{}; fetching it once more", outcome.error().text());
+        for (const auto& rest : in_flight_.inside(range)) {
+            outcome = co_await fetch_once(rest, deadline);
+            if (!outcome) {
+                break;
+            }
+        }
+    }
+    for (const auto& rest : in_flight_.inside(range)) {
+        gave_up(rest, outcome ? Error{ErrorKind::kInternal, "a fetch ended early"} : outcome.error());
+    }
+    co_return outcome;
+}
+
+Task<Result<void>> BlobFiller::fetch_once(ByteRange range, Deadline deadline)
+{
+    Result<void> outcome = fail(ErrorKind::kNotFound, "no repository is known to hold this blob");
+    const auto repositories = blob().repositories;
+    for (const auto& repository : repositories) {
+        for (const auto& rest : in_flight_.inside(range)) {
+            outcome = co_await fetch_from(repository, rest, deadline);
+            if (!outcome) {
+                break;
+            }
+        }
+        if (outcome || outcome.error().kind() == ErrorKind::kNoSpace) {
+            break; // another repository cannot help against a full disk
+        }
+    }
+    co_return outcome;
+}
+
+Task<Result<void>> BlobFiller::fetch_from(std::string repository, ByteRange range, Deadline deadline)
+{
+    auto prepared = co_await tree_->prepare(range, deadline);
+    if (!prepared) {
+        co_return prepared;
+    }
+    auto expected = tree_->expected(range);
+    if (!expected) {
+        co_return fail(expected.error());
+    }
+    ++services_.counters.fetches;
+    const auto writer = std::make_shared<ChunkWriter>(
+        services_, handle_, range, std::move(*expected), [this](ByteRange written) { landed(written); }
+    );
+    const fetcher::BlobLocation location{repository, blob().digest, blob().blob_size};
+    auto fetched = co_await services_.source.fetch(location, range, *writer, deadline);
+    auto written = co_await writer->finish();
+    if (!written) {
+        co_return fail(written.error(), fmt::format("blob {} from {}", blob().digest.to_string(), repository));
+    }
+    co_return fetched;
+}
+
+void BlobFiller::landed(ByteRange range)
+{
+    in_flight_.remove(range);
+    answer_settled(range);
+}
+
+void BlobFiller::gave_up(ByteRange range, const Error& why)
+{
+    in_flight_.remove(range);
+    ++services_.counters.fetch_failures;
+    if (last_error_ != why.text()) {
+        last_error_ = why.text();
+        log::warning("blob {}: bytes {}: {}", blob().digest.to_string(), range.to_string(), last_error_);
+    }
+    const auto until = SteadyClock::now() + policy_.failure_memory;
+    for (auto& waiting : waiting_) {
+        if (waiting.wanted.overlaps(range)) {
+            waiting.failed = true;
+            failures_.push_back({waiting.wanted, until});
+        }
+    }
+    answer_settled(range);
+}
+
+void BlobFiller::answer_settled(ByteRange touched)
+{
+    for (auto it = waiting_.begin(); it != waiting_.end();) {
+        if (!it->wanted.overlaps(touched) || in_flight_.overlaps(it->wanted)) {
+            ++it;
+            continue;
+        }
+        services_.counters.reads_failed += it->failed ? 1 : 0;
+        it->pending.complete();
+        it = waiting_.erase(it);
+    }
+}
+
+void BlobFiller::answer_overdue()
+{
+    while (!waiting_.empty() && waiting_.front().deadline.passed()) {
+        ++services_.counters.deadline_misses;
+        ++services_.counters.reads_failed;
+        const auto wanted = waiting_.front().wanted;
+        failures_.push_back({wanted, SteadyClock::now() + policy_.failure_memory});
+        last_error_ = fmt::format("bytes {}: the deadline passed", wanted.to_string());
+        log::warning("blob {}: {}", blob().digest.to_string(), last_error_);
+        waiting_.pop_front(); // ~PendingRead answers, unfilled
+    }
+    arm_timer();
+}
+
+void BlobFiller::arm_timer()
+{
+    if (!waiting_.empty()) {
+        // Firing a little late keeps passed() true when it is asked.
+        timer_.arm_at(waiting_.front().deadline.when() + milliseconds{1});
+    }
+}
+
+Task<Result<void>> BlobFiller::fill_all()
+{
+    struct Job {
+        std::vector<ByteRange> pieces;
+        std::size_t next = 0;
+        unsigned lanes = 0;
+        Result<void> outcome;
+    };
+
+    struct Lane {
+        static Task<void> run(BlobFiller& self, std::shared_ptr<Job> job, OneShot<Result<void>>::Setter done)
+        {
+            while (job->outcome && job->next < job->pieces.size()) {
+                const auto piece = job->pieces[job->next++];
+                for (const auto& idle : self.in_flight_.outside(piece)) {
+                    self.in_flight_.add(idle);
+                    auto filled = co_await self.run_fetch(idle, Deadline::after(self.policy_.read_deadline));
+                    if (!filled) {
+                        job->outcome = filled;
+                        break;
+                    }
+                }
+            }
+            if (--job->lanes == 0) {
+                done.set(job->outcome);
+            }
+        }
+    };
+
+    const auto missing = handle_->missing({0, blob().erofs_size});
+    if (!missing) {
+        co_return fail(missing.error());
+    }
+    const auto job = std::make_shared<Job>();
+    for (const auto& hole : *missing) {
+        split(hole, policy_.read.max_request, job->pieces);
+    }
+    job->lanes = kFillLanes;
+    const OneShot<Result<void>> done{services_.loop};
+    for (unsigned i = 0; i < kFillLanes; ++i) {
+        fetches_.spawn(Lane::run(*this, job, done.setter()));
+    }
+    co_return co_await done;
+}
+
+} // namespace sluice::daemon

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+namespace sluice::daemon {
+
+/// What the daemon has done since its start, for `sluicectl status`. Loop thread only.
+struct Counters {
+    std::uint64_t opens = 0;
+    std::uint64_t opens_rejected = 0;
+    std::uint64_t closes = 0;
+    std::uint64_t reads = 0;
+    std::uint64_t reads_already_there = 0; ///< nothing was missing when the request was looked at
+    std::uint64_t reads_failed = 0;        ///< answered with the hole left in place: the reader got EIO
+    std::uint64_t deadline_misses = 0;     ///< of reads_failed
+    std::uint64_t fetches = 0;
+    std::uint64_t fetch_failures = 0;
+    std::uint64_t bytes_fetched = 0; ///< of blob data; hash trees and manifests not included
+    std::uint64_t tree_bytes_fetched = 0;
+    std::uint64_t bytes_written = 0;
+    std::uint64_t verify_failures = 0; ///< chunks that did not match their tree
+    std::uint64_t write_failures = 0;
+};
+
+} // namespace sluice::daemon

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/event_loop.hpp"
+#include "base/unique_fd.hpp"
+
+#include <memory>
+#include <string>
+
+namespace sluice::daemon {
+
+/// Releases layer mounts that nothing uses any more, however they came to be unused: it watches the mount table and has
+/// `sluicectl release-layers` look at it, a process of its own because an unmount may sleep, and a thread that sleeps in
+/// the kernel would keep the device open if the daemon were killed. Loop thread only.
+class LayerReaper {
+public:
+    /// `program` is the path of sluicectl. Where the mount table cannot be watched, it is looked at when check() is called only.
+    LayerReaper(EventLoop& loop, std::string program, std::string layers_dir);
+
+    /// Soon, and at most once at a time.
+    void check();
+
+private:
+    void spawn();
+    void ended(int status);
+
+    EventLoop& loop_;
+    std::string program_;
+    std::string layers_dir_;
+    UniqueFd mount_table_;
+    Timer delay_;
+    bool complained_ = false;
+    bool again_ = false; ///< the table has changed while the child was looking at it
+    std::unique_ptr<ChildSource> child_;
+    std::unique_ptr<IoSource> watch_;
+};
+
+} // namespace sluice::daemon
