@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/log.hpp"
+#include "base/result.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice::daemon {
+
+/// Per cent of the cache's file system that is to be free. Always stop < cull < run < 100, as the
+/// kernel demands. The defaults are the kernel's, which are also those of cachefilesd's manual.
+struct CullLimits {
+    unsigned run = 7;  ///< culling stops once this much is free again
+    unsigned cull = 5; ///< culling starts below this
+    unsigned stop = 1; ///< nothing new is stored below this
+
+    friend bool operator==(const CullLimits&, const CullLimits&) = default;
+};
+
+/// cachefilesd's: how much must be let go before a suspended scan for victims resumes; nothing:
+/// never for this reason.
+struct ResumeThresholds {
+    std::optional<std::uint64_t> blocks;
+    std::optional<std::uint64_t> files;
+
+    friend bool operator==(const ResumeThresholds&, const ResumeThresholds&) = default;
+};
+
+/// The number of processors the process may run on, kept between 2 and 4.
+[[nodiscard]] unsigned default_workers() noexcept;
+
+/// What sluiced.conf says, checked as a whole: every value is in its range and fits the others.
+/// Sizes are in bytes. Each member belongs to one row of the table in config_directives.hpp;
+/// sluiced.conf(5) explains them.
+struct Config {
+    std::filesystem::path dir = "/var/cache/sluice";
+    std::string tag = "CacheFiles";
+    CullLimits blocks;
+    CullLimits files;
+    std::string secctx; ///< empty: the daemon's own
+    std::uint32_t kernel_debug = 0;
+    unsigned culltable = 12; ///< accepted for cachefilesd's sake; our cull list needs no size
+    bool nocull = false;
+    ResumeThresholds resume_thresholds;
+
+    std::vector<std::filesystem::path> trusted_keys;
+    std::optional<std::filesystem::path> registry_ca;
+    std::vector<std::string> registry_insecure; ///< "host" (any port) or "host:port"; lower case
+    std::optional<std::filesystem::path> registry_credentials;
+
+    std::filesystem::path control_socket = "/run/sluice/control.sock";
+    std::string control_group; ///< empty: root only
+    std::filesystem::path layers_dir = "/run/sluice/layers";
+    std::string domain_id = "sluice";
+
+    std::chrono::milliseconds read_deadline{30'000};
+    std::chrono::milliseconds connect_timeout{5'000};
+    std::chrono::milliseconds stall_timeout{10'000};
+    std::uint64_t read_ahead = 16U << 20; ///< 0: none
+    std::uint64_t random_window = 64U << 10;
+    std::uint64_t max_request = 4U << 20;
+    std::uint64_t memory_budget = 32U << 20;
+    unsigned connections = 8; ///< per host
+    unsigned workers = default_workers();
+    bool lazy_only = false;
+    log::Level log_level = log::Level::kInfo;
+
+    friend bool operator==(const Config&, const Config&) = default;
+};
+
+/// Everything wrong with a file, one sentence each, in the order of its lines: "FILE:LINE:
+/// DIRECTIVE: what and what is allowed". Never empty; ends with a count when there was more than is
+/// worth reading.
+using ConfigErrors = std::vector<std::string>;
+using ConfigResult = tl::expected<Config, ConfigErrors>;
+
+inline constexpr std::size_t kMaxConfigBytes = 256U << 10;
+
+/// Pure. `name` stands for the file in error texts.
+[[nodiscard]] ConfigResult parse_config(std::string_view text, std::string_view name);
+
+/// Reads the file (a regular file or a pipe, at most kMaxConfigBytes) and parses it.
+[[nodiscard]] ConfigResult load_config(const std::filesystem::path& file);
+
+/// The same configuration in config syntax, every directive in it; those that are not set stand as
+/// comments. parse_config(print_config(c)) == c.
+[[nodiscard]] std::string print_config(const Config& config);
+
+} // namespace sluice::daemon
