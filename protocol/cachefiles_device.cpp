@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Takes messages from the device, a bounded number in one turn of the loop, and turns each into a call of the handler.
+// Nothing that a message says, and nothing that read(2) says about one message, ends the daemon: it is counted, logged
+// once for its kind, and answered where there is somebody to be answered. Only EIO from a command means the end.
+#include "protocol/cachefiles_device.hpp"
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "protocol/open_objects.hpp"
+#include "protocol/uapi.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <span>
+#include <system_error>
+#include <utility>
+
+#include <fmt/format.h>
+#include <sys/epoll.h>
+
+namespace sluice::protocol {
+
+namespace {
+
+constexpr int kMessagesPerTurn = 64;
+constexpr std::size_t kBufferMax = std::size_t{64} * 1024;
+constexpr milliseconds kPause{100}; ///< between turns that brought nothing but errors
+
+} // namespace
+
+CachefilesDevice::CachefilesDevice(EventLoop& loop, KernelIo& io, DeviceConfig config)
+    : loop_{loop}
+    , io_{io}
+    , config_{std::move(config)}
+    , buffer_(uapi::kMessageMax)
+    , self_{std::make_shared<CachefilesDevice*>(this)}
+    , resume_{loop, [this] { watch(); }}
+{
+}
+
+CachefilesDevice::~CachefilesDevice() = default;
+
+Result<void> CachefilesDevice::start(RequestHandler& handler)
+{
+    assert(loop_.in_loop_thread() && !fd_);
+    auto bound = set_up_device(io_, config_);
+    if (!bound) {
+        return fail(bound.error());
+    }
+    handler_ = &handler;
+    fd_ = std::move(bound->fd);
+    can_restore_ = bound->can_restore;
+    const auto defer = [this](auto function) {
+        loop_.defer([weak = std::weak_ptr{self_}, call = std::move(function)]() mutable {
+            if (const auto self = weak.lock()) {
+                call(**self);
+            }
+        });
+    };
+    OpenObjects::Events events;
+    events.dropped = [defer](ObjectId object) {
+        defer([object](CachefilesDevice& self) { self.handler_->on_close(object); });
+    };
+    events.device_failed = [this](int code) {
+        lost(Error::from_errno(code, "/dev/cachefiles: the kernel has given up this cache"));
+    };
+    events.trouble = [this](const std::string& text) { complain_once("answer", text); };
+    objects_ = std::make_shared<OpenObjects>(io_, fd_.get(), stats_, std::move(events));
+    watch();
+    return {};
+}
+
+void CachefilesDevice::stop()
+{
+    assert(loop_.in_loop_thread());
+    resume_.cancel();
+    source_.reset();
+}
+
+DeviceStats CachefilesDevice::stats() const
+{
+    auto stats = stats_;
+    stats.open_objects = objects_ ? objects_->size() : 0;
+    return stats;
+}
+
+void CachefilesDevice::watch()
+{
+    if (lost_) {
+        return;
+    }
+    // Input only: EPOLLOUT means "please cull", and stays up as long as space is short.
+    source_ = std::make_unique<IoSource>(loop_, fd_.get(), EPOLLIN, [this](std::uint32_t events) {
+        if ((events & (EPOLLERR | EPOLLHUP)) != 0 && (events & EPOLLIN) == 0) {
+            lost(Error{ErrorKind::kInternal, "/dev/cachefiles hung up", EIO});
+            return;
+        }
+        drain();
+    });
+}
+
+void CachefilesDevice::pause()
+{
+    source_.reset();
+    resume_.arm(kPause);
+}
+
+void CachefilesDevice::drain()
+{
+    // What is left after a turn's share raises the level-triggered watch again, behind everybody else's events.
+    turn_was_useful_ = false;
+    for (int i = 0; i < kMessagesPerTurn && source_; ++i) {
+        if (!take_one()) {
+            if (i == 0) {
+                ++stats_.empty_wakeups;
+            }
+            return;
+        }
+    }
+    if (source_ && !turn_was_useful_) {
+        pause(); // errors only: without a pause the loop would spin on them
+    }
+}
+
+bool CachefilesDevice::take_one()
+{
+    const auto got = io_.read(fd_.get(), buffer_);
+    if (got == 0 || got == -EAGAIN) {
+        return false; // "nothing now", also right after an event: the kernel reopens an object that way
+    }
+    if (got < 0) {
+        return on_read_error(static_cast<int>(-got));
+    }
+    turn_was_useful_ = true;
+    auto message = decode(std::span<const std::byte>{buffer_}.first(static_cast<std::size_t>(got)));
+    if (!message) {
+        dispatch(message.error());
+        return true;
+    }
+    if (auto* open = std::get_if<OpenMessage>(&*message)) {
+        dispatch(std::move(*open));
+    }
+    else if (const auto* read = std::get_if<ReadMessage>(&*message)) {
+        dispatch(*read);
+    }
+    else {
+        dispatch(std::get<CloseMessage>(*message));
+    }
+    return true;
+}
+
+bool CachefilesDevice::on_read_error(int code)
+{
+    if (code == EINTR) {
+        return true;
+    }
+    ++stats_.read_errors[code];
+    const char* meaning = "one request was lost";
+    if (code == EMSGSIZE) {
+        // The kernel keeps the message and would choose it again for ever.
+        buffer_.resize(std::min(buffer_.size() * 2, kBufferMax));
+        meaning = "a message larger than any known; trying with more room";
+    }
+    else if (code == EMFILE || code == ENFILE) {
+        meaning = "no descriptor was free for a blob, and its mount has failed; raise LimitNOFILE";
+    }
+    else if (code == EEXIST) {
+        meaning = "an OPEN was delivered again while its descriptor was still open, and has failed";
+    }
+    else if (code == EFAULT || code == ENOMEM) {
+        meaning = "one request was lost for want of memory";
+    }
+    complain_once(
+        fmt::format("read {}", code),
+        fmt::format("/dev/cachefiles: read: {}: {}", std::system_category().message(code), meaning)
+    );
+    return true;
+}
+
+void CachefilesDevice::dispatch(OpenMessage message)
+{
+    ++stats_.opens;
+    auto fd = io_.adopt_object(message.fd);
+    if (!fd) {
+        ++stats_.malformed;
+        complain_once("descriptor", fmt::format("OPEN {}: {}", message.message.value, fd.error().text()));
+        objects_->refuse_open(message.message, EBADF);
+        return;
+    }
+    auto space = std::make_shared<const CacheSpace>(CacheSpace{config_.cache_dir.string(), config_.limits});
+    auto object = std::make_shared<ObjectFd>(io_, std::move(*fd), std::move(space));
+    if (objects_->contains(message.object)) {
+        ++stats_.replaced_objects;
+        complain_once("replaced", fmt::format("OPEN with the id of object {}, still open", message.object.value));
+        const auto old = objects_->remove(message.object);
+        handler_->on_close(message.object);
+        old->close();
+    }
+    objects_->insert(message.object, object);
+    handler_->on_open(OpenRequest{
+        message.object,
+        std::move(message.volume),
+        std::move(message.cookie),
+        std::move(object),
+        PendingOpen{objects_, message.object, message.message}
+    });
+}
+
+void CachefilesDevice::dispatch(const ReadMessage& message)
+{
+    ++stats_.reads;
+    if (!objects_->contains(message.object)) {
+        ++stats_.unknown_objects;
+        complain_once(
+            "unknown object",
+            fmt::format("READ {} of object {}, which is not open", message.message.value, message.object.value)
+        );
+        return; // an answer would have to go through the object's own descriptor
+    }
+    handler_->on_read(
+        ReadRequest{message.object, message.range, PendingRead{objects_, message.object, message.message}}
+    );
+}
+
+void CachefilesDevice::dispatch(const CloseMessage& message)
+{
+    ++stats_.closes;
+    // Reading CLOSE was the answer; the kernel has failed what was still pending. So first nothing goes out through the
+    // object any more, then the core stops, and then the descriptor goes, for which the next mount is waiting.
+    const auto object = objects_->remove(message.object);
+    if (!object) {
+        return; // closed on our side already, or never opened
+    }
+    handler_->on_close(message.object);
+    object->close();
+}
+
+void CachefilesDevice::dispatch(const BadMessage& bad)
+{
+    ++stats_.malformed;
+    complain_once(to_string(bad.fault), fmt::format("/dev/cachefiles: {}; ignored", printable(bad.text)));
+    if (bad.fault == MessageFault::kShort) {
+        return;
+    }
+    if (bad.kind == BadMessage::Kind::kRead && objects_->contains(bad.object)) {
+        // Answered unfilled at once, which is EIO for the reader, instead of letting it sleep for ever.
+        const PendingRead answered{objects_, bad.object, bad.message};
+    }
+    else if (bad.kind == BadMessage::Kind::kOpen) {
+        if (bad.fd) {
+            const auto closed = io_.adopt_object(*bad.fd);
+        }
+        objects_->refuse_open(bad.message, EINVAL);
+    }
+}
+
+void CachefilesDevice::lost(const Error& why)
+{
+    if (lost_) {
+        return;
+    }
+    lost_ = true;
+    stop();
+    loop_.defer([weak = std::weak_ptr{self_}, why] {
+        if (const auto self = weak.lock()) {
+            (*self)->handler_->on_device_lost(why);
+        }
+    });
+}
+
+void CachefilesDevice::complain_once(std::string_view kind, const std::string& text)
+{
+    if (complained_.emplace(kind).second) {
+        log::warning("{} (further ones of this kind are only counted)", text);
+    }
+}
+
+} // namespace sluice::protocol

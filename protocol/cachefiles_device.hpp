@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/event_loop.hpp"
+#include "protocol/command.hpp"
+#include "protocol/device.hpp"
+#include "protocol/device_setup.hpp"
+#include "protocol/device_stats.hpp"
+#include "protocol/kernel_io.hpp"
+#include "protocol/message.hpp"
+
+#include <cstddef>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice::protocol {
+
+class OpenObjects;
+
+/// The front end over /dev/cachefiles. All calls on the loop's thread. Destroying it closes the device, which ends every
+/// mount that it serves: hand fd() to somebody who keeps it open first.
+class CachefilesDevice final : public Device {
+public:
+    CachefilesDevice(EventLoop& loop, KernelIo& io, DeviceConfig config);
+    ~CachefilesDevice() override;
+
+    /// Opens, configures and binds (or takes up the adopted descriptor), then delivers. The error says what to do.
+    [[nodiscard]] Result<void> start(RequestHandler& handler) override;
+    void stop() override;
+
+    [[nodiscard]] DeviceStats stats() const;
+
+    /// The device's descriptor once started, -1 before; for a descriptor store, and for culling.
+    [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+
+    /// Whether the kernel re-delivers unanswered requests to a successor of this process.
+    [[nodiscard]] bool can_restore() const noexcept { return can_restore_; }
+
+private:
+    void drain();
+    [[nodiscard]] bool take_one();
+    [[nodiscard]] bool on_read_error(int code);
+    void dispatch(OpenMessage message);
+    void dispatch(const ReadMessage& message);
+    void dispatch(const CloseMessage& message);
+    void dispatch(const BadMessage& bad);
+    void pause();
+    void watch();
+    void lost(const Error& why);
+    void complain_once(std::string_view kind, const std::string& text);
+
+    EventLoop& loop_;
+    KernelIo& io_;
+    DeviceConfig config_;
+    RequestHandler* handler_ = nullptr;
+    bool can_restore_ = false;
+    bool turn_was_useful_ = false;
+    bool lost_ = false;
+    DeviceStats stats_;
+    std::set<std::string, std::less<>> complained_;
+    std::vector<std::byte> buffer_;
+    UniqueFd fd_;
+    std::shared_ptr<CachefilesDevice*> self_; // what deferred calls hold weakly
+    std::shared_ptr<OpenObjects> objects_;    // the Answerer of everything delivered
+    Timer resume_;
+    std::unique_ptr<IoSource> source_; // last: its callback touches all of the above
+};
+
+} // namespace sluice::protocol

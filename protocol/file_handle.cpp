@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "protocol/file_handle.hpp"
+
+#include "protocol/block_io.hpp"
+
+#include <cerrno>
+#include <limits>
+#include <utility>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace sluice::protocol {
+
+Result<std::shared_ptr<FileHandle>> FileHandle::open(const std::filesystem::path& path, std::uint64_t size)
+{
+    constexpr int kFlags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
+    constexpr auto kSizeMax = static_cast<std::uint64_t>(std::numeric_limits<off_t>::max()) - kBlockSize;
+    if (size > kSizeMax) {
+        return fail_errno(EFBIG, path.string());
+    }
+    bool direct = true;
+    UniqueFd fd{kAdoptFd, ::open(path.c_str(), kFlags | O_DIRECT, 0600)};
+    if (!fd && errno == EINVAL) {
+        direct = false;
+        fd.reset(::open(path.c_str(), kFlags, 0600));
+    }
+    if (!fd) {
+        return fail_errno(errno, path.string());
+    }
+    const auto rounded = ByteRange{0, size}.align_out(kBlockSize).size();
+    if (::ftruncate(fd.get(), static_cast<off_t>(rounded)) != 0) {
+        return fail_errno(errno, path.string());
+    }
+    return std::make_shared<FileHandle>(std::move(fd), path, direct);
+}
+
+FileHandle::FileHandle(UniqueFd fd, std::filesystem::path path, bool direct)
+    : fd_{std::move(fd)}
+    , path_{std::move(path)}
+    , direct_{direct}
+{
+}
+
+Result<void> FileHandle::write(std::uint64_t offset, std::span<const std::byte> data)
+{
+    const auto call = [this](std::span<const std::byte> piece, std::uint64_t at) -> ssize_t {
+        const auto written = ::pwrite(fd_.get(), piece.data(), piece.size(), static_cast<off_t>(at));
+        return written < 0 ? -errno : written;
+    };
+    const auto written = write_blocks(call, offset, data);
+    return written ? written : fail(written.error(), path_.string());
+}
+
+Result<std::vector<ByteRange>> FileHandle::missing(ByteRange range) const
+{
+    const auto seek = [this](std::uint64_t at, int whence) -> off_t {
+        const auto found = ::lseek(fd_.get(), static_cast<off_t>(at), whence);
+        return found < 0 ? -errno : found;
+    };
+    auto found = find_missing(seek, range);
+    if (!found) {
+        return fail(found.error(), path_.string());
+    }
+    return found;
+}
+
+Result<void> FileHandle::sync()
+{
+    if (::fsync(fd_.get()) != 0) {
+        return fail_errno(errno, path_.string());
+    }
+    return {};
+}
+
+} // namespace sluice::protocol

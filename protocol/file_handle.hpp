@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/unique_fd.hpp"
+#include "protocol/device.hpp"
+
+#include <filesystem>
+#include <memory>
+
+namespace sluice::protocol {
+
+/// A sparse ordinary file as an object: for filling blobs offline, and for tests. Opened with O_DIRECT where the file
+/// system has it. Thread-safe.
+class FileHandle final : public ObjectHandle {
+public:
+    /// Opens `path`, creating it with mode 0600 where it does not exist, and sets its length to `size` rounded up to
+    /// whole blocks. The error names the path.
+    [[nodiscard]] static Result<std::shared_ptr<FileHandle>> open(const std::filesystem::path& path, std::uint64_t size);
+
+    FileHandle(UniqueFd fd, std::filesystem::path path, bool direct);
+
+    [[nodiscard]] Result<void> write(std::uint64_t offset, std::span<const std::byte> data) override;
+    [[nodiscard]] Result<std::vector<ByteRange>> missing(ByteRange range) const override;
+
+    /// Makes data, holes and attributes durable.
+    [[nodiscard]] Result<void> sync();
+
+    [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+
+    [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+
+    [[nodiscard]] bool direct() const noexcept { return direct_; }
+
+private:
+    UniqueFd fd_;
+    std::filesystem::path path_;
+    bool direct_;
+};
+
+} // namespace sluice::protocol

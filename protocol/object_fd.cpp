@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "protocol/object_fd.hpp"
+
+#include "protocol/block_io.hpp"
+
+#include <cassert>
+#include <cerrno>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace sluice::protocol {
+
+/// One call's hold on the descriptor number. While it lives, the number stays ours; the lock is not held.
+class ObjectFd::Use {
+public:
+    explicit Use(const ObjectFd& object) : object_{object}
+    {
+        const std::lock_guard lock{object.mutex_};
+        if (!object.closed_) {
+            fd_ = object.fd_.get();
+            ++object.users_;
+        }
+    }
+
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+
+    ~Use()
+    {
+        if (fd_ < 0) {
+            return;
+        }
+        UniqueFd last; // closed behind the lock: the last close can wait for a sync of the whole cache
+        const std::lock_guard lock{object_.mutex_};
+        if (--object_.users_ == 0 && object_.closed_) {
+            last = std::move(object_.fd_);
+        }
+    }
+
+    [[nodiscard]] int fd() const noexcept { return fd_; }
+
+private:
+    const ObjectFd& object_;
+    int fd_ = -1;
+};
+
+namespace {
+
+Failure closed_failure()
+{
+    return fail(ErrorKind::kCancelled, "the object was closed", ESTALE);
+}
+
+} // namespace
+
+bool below_stop(const struct statvfs& fs, const CacheLimits& limits) noexcept
+{
+    const auto below = [](std::uint64_t available, std::uint64_t total, unsigned per_cent) {
+        return total != 0 && available < total / 100 * per_cent;
+    };
+    return below(fs.f_bavail, fs.f_blocks, limits.bstop) || below(fs.f_ffree, fs.f_files, limits.fstop);
+}
+
+ObjectFd::ObjectFd(KernelIo& io, UniqueFd fd, std::shared_ptr<const CacheSpace> space)
+    : io_{io}
+    , space_{std::move(space)}
+    , fd_{std::move(fd)}
+{
+    assert(space_);
+}
+
+ObjectFd::~ObjectFd() = default;
+
+Result<void> ObjectFd::write(std::uint64_t offset, std::span<const std::byte> data)
+{
+    const Use use{*this};
+    if (use.fd() < 0) {
+        return closed_failure();
+    }
+    const auto call = [this, &use](std::span<const std::byte> piece, std::uint64_t at) {
+        // Asked for each piece: after a CLOSE nothing more may go in, and the rest of a big write is soon over.
+        return closed() ? ssize_t{-ESTALE} : io_.pwrite(use.fd(), piece, at);
+    };
+    if (const auto written = write_blocks(call, offset, data); !written) {
+        return fail(explain_write(written.error()));
+    }
+    // Kernels before July 2025 report a short direct write as complete. The holes know.
+    const auto range = ByteRange::from_length(offset, data.size());
+    const auto seek = [this, &use](std::uint64_t at, int whence) { return io_.seek(use.fd(), at, whence); };
+    const auto left = find_missing(seek, range.value_or(ByteRange{}));
+    if (!left) {
+        return fail(explain_write(left.error()));
+    }
+    if (!left->empty()) {
+        return fail(
+            ErrorKind::kInternal,
+            fmt::format("wrote {} bytes at {}, and {} is still a hole", data.size(), offset, left->front().to_string()),
+            EIO
+        );
+    }
+    return {};
+}
+
+Result<std::vector<ByteRange>> ObjectFd::missing(ByteRange range) const
+{
+    const Use use{*this};
+    if (use.fd() < 0) {
+        return closed_failure();
+    }
+    const auto seek = [this, &use](std::uint64_t at, int whence) { return io_.seek(use.fd(), at, whence); };
+    auto found = find_missing(seek, range);
+    if (!found && found.error().code() == ENOBUFS) {
+        return fail(ErrorKind::kCancelled, "the object is not open in the kernel", ENOBUFS);
+    }
+    return found;
+}
+
+int ObjectFd::complete(MessageId message) const
+{
+    const Use use{*this};
+    return use.fd() < 0 ? -ESTALE : io_.read_complete(use.fd(), message);
+}
+
+void ObjectFd::close() noexcept
+{
+    UniqueFd last;
+    const std::lock_guard lock{mutex_};
+    closed_ = true;
+    if (users_ == 0) {
+        last = std::move(fd_);
+    }
+}
+
+bool ObjectFd::closed() const noexcept
+{
+    const std::lock_guard lock{mutex_};
+    return closed_;
+}
+
+Error ObjectFd::explain_write(const Error& error) const
+{
+    if (error.code() == ESTALE) {
+        return closed_failure().value();
+    }
+    if (error.code() != ENOBUFS) {
+        return error;
+    }
+    // Our offsets are aligned, so it is one of two: too little space, or an object that the kernel has let go.
+    struct statvfs fs {};
+    if (io_.space(space_->cache_dir, fs) == 0 && below_stop(fs, space_->limits)) {
+        return Error{
+            ErrorKind::kNoSpace,
+            fmt::format("{}: free space is below the stop limit: {}", space_->cache_dir, error.text()),
+            ENOBUFS
+        };
+    }
+    return Error{ErrorKind::kCancelled, fmt::format("the object is not open in the kernel: {}", error.text()), ENOBUFS};
+}
+
+} // namespace sluice::protocol

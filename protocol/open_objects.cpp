@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "protocol/open_objects.hpp"
+
+#include "protocol/command.hpp"
+
+#include <cerrno>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace sluice::protocol {
+
+OpenObjects::OpenObjects(KernelIo& io, int device, DeviceStats& stats, Events events)
+    : io_{io}
+    , device_{device}
+    , stats_{stats}
+    , events_{std::move(events)}
+{
+}
+
+bool OpenObjects::insert(ObjectId object, std::shared_ptr<ObjectFd> fd)
+{
+    const auto [at, fresh] = objects_.try_emplace(object, fd);
+    if (!fresh) {
+        std::exchange(at->second, std::move(fd))->close();
+    }
+    return fresh;
+}
+
+std::shared_ptr<ObjectFd> OpenObjects::remove(ObjectId object)
+{
+    auto node = objects_.extract(object);
+    return node ? std::move(node.mapped()) : nullptr;
+}
+
+void OpenObjects::drop(ObjectId object)
+{
+    // The kernel leaves the descriptor of a failed OPEN with us, and the next mount of the blob waits until it is closed.
+    if (const auto fd = remove(object)) {
+        fd->close();
+    }
+}
+
+int OpenObjects::send(const std::string& command)
+{
+    const int code = -io_.write(device_, command);
+    if (code == EIO) {
+        events_.device_failed(code);
+    }
+    return code;
+}
+
+void OpenObjects::answer_open(ObjectId object, MessageId message, Result<std::uint64_t> size)
+{
+    const bool known = contains(object);
+    auto command = size ? copen_command(message, *size) : fail(size.error());
+    if (!known && command) {
+        command = fail_errno(ESTALE, "closed before it was opened");
+    }
+    const bool accepted = command.has_value();
+    const int code = send(accepted ? *command : copen_error_command(message, command.error().code()));
+    if (code != 0) {
+        ++stats_.open_answers_failed;
+        events_.trouble(fmt::format("the kernel did not take the answer to OPEN {}: errno {}", message.value, code));
+    }
+    else {
+        ++(accepted ? stats_.opens_accepted : stats_.opens_rejected);
+    }
+    if (accepted && code == 0) {
+        return;
+    }
+    drop(object);
+    if (known && size) {
+        events_.dropped(object);
+    }
+}
+
+void OpenObjects::refuse_open(MessageId message, int code)
+{
+    if (send(copen_error_command(message, code)) == 0) {
+        ++stats_.opens_rejected;
+    }
+    else {
+        ++stats_.open_answers_failed;
+    }
+}
+
+void OpenObjects::answer_read(ObjectId object, MessageId message)
+{
+    const auto at = objects_.find(object);
+    if (at == objects_.end()) {
+        // Closed meanwhile: the kernel has failed the request itself, and its id may be another request's by now.
+        ++stats_.reads_forgotten;
+        return;
+    }
+    const int code = -at->second->complete(message);
+    if (code == 0) {
+        ++stats_.reads_answered;
+        return;
+    }
+    ++stats_.reads_forgotten;
+    if (code != EINVAL) { // EINVAL: the reader was killed, or the mount is gone
+        events_.trouble(
+            fmt::format("READ {} of object {} could not be answered: errno {}", message.value, object.value, code)
+        );
+    }
+}
+
+} // namespace sluice::protocol
