@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The guest itself: the device is there, and on-demand mode takes the commands that only it knows.
 . "$(dirname "$0")/lib.sh"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # Helpers of the guest scenarios: source it first. A scenario runs as root in a guest that is thrown away afterwards, with
 # SLUICE_BUILD_DIR, SLUICE_SOURCE_DIR and SLUICE_KERNEL set, /cache empty, and /out shared with the host.
 set -euo pipefail

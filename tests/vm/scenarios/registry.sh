@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The helpers that later scenarios stand on: a registry over TLS, a tree of files, one flipped bit.
 . "$(dirname "$0")/lib.sh"

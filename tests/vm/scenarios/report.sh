@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # A warning in the kernel's log that is announced is no fault; tests/vm/self-test holds the opposite.
 . "$(dirname "$0")/lib.sh"

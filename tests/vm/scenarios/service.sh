@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # guest: --systemd
 # systemd as PID 1: units can be started, and it waits for a Type=notify service.
