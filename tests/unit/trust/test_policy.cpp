@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/trust/test_keys.hpp"
+#include "trust/policy.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace sluice::trust {
+namespace {
+
+using ::testing::HasSubstr;
+
+class PolicyTest : public ::testing::Test {
+protected:
+    PolicyTest() { trusted_.add(*PublicKey::parse(test_keys::kP256Public, "team.pem")); }
+
+    [[nodiscard]] SignatureForm signed_by(std::string_view private_pem) const
+    {
+        return *make_simple_signing("r/a", manifest_, *PrivateKey::parse(private_pem, "k"));
+    }
+
+    [[nodiscard]] SignatureSearch found(std::vector<SignatureCandidate> candidates) const
+    {
+        return {
+            "registry.example/app:1",
+            {"registry.example/app, tag " + signature_tag(manifest_)},
+            std::move(candidates)};
+    }
+
+    [[nodiscard]] std::string refusal(const SignatureSearch& search, const KeyRing& keys) const
+    {
+        const auto result = require_signature(search, manifest_, keys);
+        EXPECT_FALSE(result);
+        if (result) {
+            return "accepted";
+        }
+        EXPECT_EQ(result.error().kind(), ErrorKind::kDenied);
+        return result.error().text();
+    }
+
+    Digest manifest_ = *Digest::parse_hex(std::string(64, 'c'));
+    KeyRing trusted_;
+};
+
+TEST_F(PolicyTest, OneGoodSignatureAmongBadOnesSuffices)
+{
+    const auto verified = require_signature(
+        found({
+            {"layer 1", signed_by(test_keys::kOtherPrivate)},
+            {"layer 2", fail(ErrorKind::kNotFound, "blob is gone")},
+            {"layer 3", signed_by(test_keys::kP256Private)},
+        }),
+        manifest_,
+        trusted_
+    );
+    ASSERT_TRUE(verified) << verified.error().text();
+    EXPECT_EQ(verified->key_name, "team.pem");
+}
+
+TEST_F(PolicyTest, WithoutSignaturesTheTextSaysWhereWasLookedAndWhoIsTrusted)
+{
+    const auto text = refusal(found({}), trusted_);
+    EXPECT_THAT(text, HasSubstr("registry.example/app:1"));
+    EXPECT_THAT(text, HasSubstr("registry.example/app, tag sha256-cc"));
+    EXPECT_THAT(text, HasSubstr("found no signature"));
+    EXPECT_THAT(text, HasSubstr("team.pem (EC P-256"));
+}
+
+TEST_F(PolicyTest, TheTextSaysWhyEachCandidateFailed)
+{
+    const auto text = refusal(
+        found({
+            {"layer 1", signed_by(test_keys::kOtherPrivate)},
+            {"layer 2", fail(ErrorKind::kNotFound, "blob is gone")},
+        }),
+        trusted_
+    );
+    EXPECT_THAT(text, HasSubstr("found 2 signatures, none valid"));
+    EXPECT_THAT(text, HasSubstr("layer 1: no trusted key made this signature"));
+    EXPECT_THAT(text, HasSubstr("layer 2: blob is gone"));
+}
+
+TEST_F(PolicyTest, WithoutTrustedKeysNothingIsAccepted)
+{
+    EXPECT_THAT(
+        refusal(found({{"layer 1", signed_by(test_keys::kP256Private)}}), {}),
+        HasSubstr("trusted keys: none")
+    );
+}
+
+TEST_F(PolicyTest, OnlySoManySignaturesAreLookedAt)
+{
+    std::vector<SignatureCandidate> many(
+        kMaxSignatures, {"bad", signed_by(test_keys::kOtherPrivate)}
+    );
+    many.push_back({"good, but too late", signed_by(test_keys::kP256Private)});
+    EXPECT_THAT(refusal(found(std::move(many)), trusted_), HasSubstr("1 more were not looked at"));
+}
+
+} // namespace
+} // namespace sluice::trust

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/text.hpp"
+#include "tests/support/temp_dir.hpp"
+#include "tests/unit/trust/test_keys.hpp"
+#include "trust/key_ring.hpp"
+#include "trust/private_key.hpp"
+
+#include <gtest/gtest.h>
+
+namespace sluice::trust {
+namespace {
+
+using namespace test_keys; // NOLINT(google-build-using-namespace): nothing but constants
+
+struct Row {
+    KeyType type;
+    std::string_view private_pem;
+    std::string_view public_pem;
+    std::string_view hello; // the openssl tool's signature
+};
+
+class KeyTest : public ::testing::TestWithParam<Row> {};
+
+TEST_P(KeyTest, TheOpensslToolsSignaturesVerify)
+{
+    const auto key = PublicKey::parse(GetParam().public_pem, "k");
+    ASSERT_TRUE(key) << key.error().text();
+    EXPECT_EQ(key->type(), GetParam().type);
+    auto signature = decode_base64(GetParam().hello);
+    ASSERT_TRUE(signature);
+    EXPECT_TRUE(key->verify(as_byte_span("hello"), *signature));
+    EXPECT_FALSE(key->verify(as_byte_span("hellO"), *signature));
+    EXPECT_FALSE(key->verify(as_byte_span("hello"), {}));
+    signature->back() ^= std::byte{1};
+    EXPECT_FALSE(key->verify(as_byte_span("hello"), *signature));
+}
+
+TEST_P(KeyTest, WhatThePrivateHalfSignsThePublicHalfVerifies)
+{
+    const auto pair = PrivateKey::parse(GetParam().private_pem, "pair");
+    ASSERT_TRUE(pair) << pair.error().text();
+    const auto key = PublicKey::parse(GetParam().public_pem, "k");
+    ASSERT_TRUE(key);
+    EXPECT_EQ(pair->public_key().id(), key->id());
+    const auto signature = pair->sign(as_byte_span("message"));
+    ASSERT_TRUE(signature);
+    EXPECT_TRUE(key->verify(as_byte_span("message"), *signature));
+    const auto other = PublicKey::parse(kOtherPublic, "other");
+    ASSERT_TRUE(other);
+    EXPECT_FALSE(other->verify(as_byte_span("message"), *signature));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Types,
+    KeyTest,
+    ::testing::Values(
+        Row{KeyType::kEcP256, kP256Private, kP256Public, kP256Hello},
+        Row{KeyType::kEcP384, kP384Private, kP384Public, kP384Hello},
+        Row{KeyType::kEcP521, kP521Private, kP521Public, kP521Hello},
+        Row{KeyType::kRsa, kRsa2048Private, kRsa2048Public, kRsa2048Hello},
+        Row{KeyType::kEd25519, kEd25519Private, kEd25519Public, kEd25519Hello}
+    )
+);
+
+TEST(PublicKeyTest, TheIdIsTheDigestOfTheSubjectPublicKeyInfo)
+{
+    const auto key = PublicKey::parse(kP256Public, "k");
+    ASSERT_TRUE(key);
+    EXPECT_EQ(
+        key->id().hex(), "df5f85c733898b52e364248434d42943df6cbaa78aa55b3d8c7b0644693694fd"
+    ); // openssl pkey -pubin -outform DER | sha256sum
+}
+
+TEST(PublicKeyTest, WeakAndUnknownKeysAreUnsupportedByName)
+{
+    const auto weak = PublicKey::parse(kRsa1024Public, "weak.pem");
+    ASSERT_FALSE(weak);
+    EXPECT_EQ(weak.error().kind(), ErrorKind::kUnsupported);
+    EXPECT_NE(weak.error().text().find("weak.pem: RSA of 1024 bits"), std::string::npos)
+        << weak.error().text();
+    const auto curve = PublicKey::parse(kSecp256k1Public, "k1.pem");
+    ASSERT_FALSE(curve);
+    EXPECT_EQ(curve.error().kind(), ErrorKind::kUnsupported);
+    EXPECT_NE(curve.error().text().find("secp256k1"), std::string::npos) << curve.error().text();
+}
+
+TEST(PublicKeyTest, WhatIsNoPublicKeyIsInvalid)
+{
+    for (const std::string_view text :
+         {std::string_view{""},
+          std::string_view{"hello"},
+          std::string_view{"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"}}) {
+        const auto key = PublicKey::parse(text, "k");
+        ASSERT_FALSE(key);
+        EXPECT_EQ(key.error().kind(), ErrorKind::kInvalid);
+    }
+    const auto secret = PublicKey::parse(kP256Private, "k");
+    ASSERT_FALSE(secret);
+    EXPECT_NE(secret.error().text().find("private key"), std::string::npos);
+}
+
+TEST(PrivateKeyTest, PlainSec1IsReadToo)
+{
+    EXPECT_TRUE(PrivateKey::parse(kP256Sec1, "k"));
+}
+
+TEST(PrivateKeyTest, EncryptedKeysAreUnsupportedAndTheTextSaysWhatToDo)
+{
+    const auto pkcs8 = PrivateKey::parse(kP256Encrypted, "k");
+    ASSERT_FALSE(pkcs8);
+    EXPECT_EQ(pkcs8.error().kind(), ErrorKind::kUnsupported);
+    EXPECT_NE(pkcs8.error().text().find("openssl pkey"), std::string::npos);
+    for (const auto* form : {"COSIGN", "SIGSTORE"}) {
+        const auto text = std::string{"-----BEGIN ENCRYPTED "} + form + " PRIVATE KEY-----\nAAAA\n";
+        const auto cosign = PrivateKey::parse(text, "cosign.key");
+        ASSERT_FALSE(cosign);
+        EXPECT_EQ(cosign.error().kind(), ErrorKind::kUnsupported);
+        EXPECT_NE(cosign.error().text().find("cosign"), std::string::npos);
+    }
+    EXPECT_FALSE(PrivateKey::parse(kP256Public, "k"));
+    EXPECT_FALSE(PrivateKey::parse("", "k"));
+}
+
+TEST(KeyRingTest, LoadsEachKeyOnceAndFindsTheSigner)
+{
+    const test::TempDir dir;
+    const std::vector files{
+        dir.write("a.pem", kP256Public),
+        dir.write("b.pem", kEd25519Public),
+        dir.write("again.pem", kP256Public)};
+    const auto ring = KeyRing::load(files);
+    ASSERT_TRUE(ring) << ring.error().text();
+    ASSERT_EQ(ring->keys().size(), 2U);
+    const auto signature = decode_base64(kEd25519Hello);
+    ASSERT_TRUE(signature);
+    const auto* signer = ring->find_signer(as_byte_span("hello"), *signature);
+    ASSERT_NE(signer, nullptr);
+    EXPECT_EQ(signer->name(), files[1].string());
+    EXPECT_EQ(ring->find_signer(as_byte_span("other"), *signature), nullptr);
+    EXPECT_NE(ring->describe().find("b.pem (Ed25519, "), std::string::npos) << ring->describe();
+    EXPECT_EQ(KeyRing{}.describe(), "none");
+}
+
+TEST(KeyRingTest, AFileThatCannotBeUsedIsNamed)
+{
+    const test::TempDir dir;
+    const std::vector missing{dir.path() / "nothing.pem"};
+    const auto ring = KeyRing::load(missing);
+    ASSERT_FALSE(ring);
+    EXPECT_EQ(ring.error().kind(), ErrorKind::kNotFound);
+    EXPECT_NE(ring.error().text().find("nothing.pem"), std::string::npos);
+    const std::vector endless{dir.write("long.pem", std::string(70000, 'x'))};
+    EXPECT_FALSE(KeyRing::load(endless));
+}
+
+} // namespace
+} // namespace sluice::trust
