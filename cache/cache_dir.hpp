@@ -27,14 +27,10 @@ struct SpaceFigures {
     std::uint64_t block_size = 0; ///< bytes
     std::uint64_t blocks = 0;
     std::uint64_t blocks_available = 0; ///< to us: without the superuser's reserve
-    std::uint64_t files =
-        0; ///< 0 where the file system does not count inodes (btrfs): no limit then
+    std::uint64_t files = 0;            ///< 0 where the file system does not count inodes (btrfs): no limit then
     std::uint64_t files_free = 0;
 
-    [[nodiscard]] std::uint64_t bytes_available() const noexcept
-    {
-        return blocks_available * block_size;
-    }
+    [[nodiscard]] std::uint64_t bytes_available() const noexcept { return blocks_available * block_size; }
 
     /// The worse of blocks and inodes, reckoned as the kernel does: whole hundredths of the file
     /// system.

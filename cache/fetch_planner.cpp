@@ -90,10 +90,8 @@ void ReadPlanner::read_sequentially(ReadStream& stream, ReadPlan& plan)
     } else if (stream.planned - stream.position > stream.window / 2) {
         return;
     } else {
-        const std::uint64_t share =
-            policy_.total_read_ahead / std::max<std::size_t>(streams_.active(), 1);
-        const std::uint64_t largest =
-            std::clamp(whole_blocks(share), policy_.first_window, policy_.read_ahead);
+        const std::uint64_t share = policy_.total_read_ahead / std::max<std::size_t>(streams_.active(), 1);
+        const std::uint64_t largest = std::clamp(whole_blocks(share), policy_.first_window, policy_.read_ahead);
         stream.window = std::min(stream.window * 2, largest);
     }
     const std::uint64_t end = std::min(stream.position + stream.window, object_.end());

@@ -70,9 +70,8 @@ private:
 
 struct MetadataStore::Opened {
     MetadataStore store;
-    std::optional<std::filesystem::path>
-        moved_aside;    ///< where the damaged file lies now, to be told to the operator
-    std::string damage; ///< what was wrong with it
+    std::optional<std::filesystem::path> moved_aside; ///< where the damaged file lies now, to be told to the operator
+    std::string damage;                               ///< what was wrong with it
 };
 
 } // namespace sluice::cache

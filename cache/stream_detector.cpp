@@ -40,9 +40,8 @@ ReadStream* StreamDetector::find(ByteRange wanted) noexcept
         if (!continues(stream, wanted.begin())) {
             continue;
         }
-        const std::uint64_t distance = wanted.begin() < stream.position
-                                           ? stream.position - wanted.begin()
-                                           : wanted.begin() - stream.position;
+        const std::uint64_t distance =
+            wanted.begin() < stream.position ? stream.position - wanted.begin() : wanted.begin() - stream.position;
         if (best == nullptr || distance < best_distance) {
             best = &stream;
             best_distance = distance;
@@ -61,8 +60,7 @@ StreamDetector::Match StreamDetector::observe(ByteRange wanted)
         stream->last_use = reads_;
         return {*stream, true};
     }
-    const ReadStream fresh{
-        .position = wanted.end(), .planned = wanted.end(), .window = 0, .last_use = reads_};
+    const ReadStream fresh{.position = wanted.end(), .planned = wanted.end(), .window = 0, .last_use = reads_};
     if (streams_.size() < max_streams_) {
         streams_.push_back(fresh);
         return {streams_.back(), false};

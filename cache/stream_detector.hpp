@@ -13,8 +13,7 @@ namespace sluice::cache {
 struct ReadStream {
     std::uint64_t position = 0; ///< where its next READ is expected: the end of the last one
     std::uint64_t planned = 0;  ///< fetches were planned up to here; never before `position`
-    std::uint64_t window =
-        0; ///< bytes to keep ahead of it; 0 until a second READ has proved it sequential
+    std::uint64_t window = 0;   ///< bytes to keep ahead of it; 0 until a second READ has proved it sequential
     std::uint64_t last_use = 0; ///< the detector's count of READs
 };
 

@@ -24,13 +24,11 @@ public:
 
     /// The bytes of `range` (any alignment, not empty) when all of its blocks were written once;
     /// nothing when some were not, or when the file is missing, too short or unreadable.
-    [[nodiscard]] std::optional<std::vector<std::byte>>
-    read(const Digest& blob, ByteRange range) const;
+    [[nodiscard]] std::optional<std::vector<std::byte>> read(const Digest& blob, ByteRange range) const;
 
     /// `offset` and the size of `data` are multiples of kBlockSize. A failure loses nothing but
     /// time.
-    [[nodiscard]] Result<void>
-    write(const Digest& blob, std::uint64_t offset, std::span<const std::byte> data) const;
+    [[nodiscard]] Result<void> write(const Digest& blob, std::uint64_t offset, std::span<const std::byte> data) const;
 
     /// Forgets a tree, such as one that failed its proof. Not there: no error.
     [[nodiscard]] Result<void> remove(const Digest& blob) const;

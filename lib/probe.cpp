@@ -63,8 +63,7 @@ Look look(const ProbedFile& file, ProbeRequest& probe)
         // The last block of a file may end anywhere; elsewhere a part of a block is somebody's
         // unfinished write.
         const bool at_eof = end >= static_cast<std::uint64_t>(probe.i_size);
-        std::uint64_t data_end =
-            at_eof ? round_up(hole, file.block_size) : round_down(hole, file.block_size);
+        std::uint64_t data_end = at_eof ? round_up(hole, file.block_size) : round_down(hole, file.block_size);
         data_end = data_end < end ? data_end : end;
         if (data_end <= start) {
             probe.len = 0;
@@ -79,8 +78,7 @@ Look look(const ProbedFile& file, ProbeRequest& probe)
 
 bool makes_sense(const ProbedFile& file, const ProbeRequest& probe)
 {
-    return probe.start >= 0 && is_power_of_two(file.block_size) &&
-           (probe.len != 0 || probe.start >= probe.i_size);
+    return probe.start >= 0 && is_power_of_two(file.block_size) && (probe.len != 0 || probe.start >= probe.i_size);
 }
 
 } // namespace
@@ -133,12 +131,9 @@ sluice_source prepare_ondemand_read(const ProbedFile& file, ProbeRequest& probe)
     }
 }
 
-Occupancy query_occupancy(
-    const ProbedFile& file, std::int64_t start, std::uint64_t len, std::uint64_t granularity
-)
+Occupancy query_occupancy(const ProbedFile& file, std::int64_t start, std::uint64_t len, std::uint64_t granularity)
 {
-    if (start < 0 || !is_power_of_two(file.block_size) ||
-        (granularity != 0 && !is_power_of_two(granularity))) {
+    if (start < 0 || !is_power_of_two(file.block_size) || (granularity != 0 && !is_power_of_two(granularity))) {
         return {.error = -EINVAL};
     }
     if (file.seek == nullptr) {
@@ -164,9 +159,7 @@ Occupancy query_occupancy(
     if (data_end <= begin) {
         return {.error = -ENODATA};
     }
-    return {
-        .start = static_cast<std::int64_t>(begin),
-        .len = (data_end < end ? data_end : end) - begin};
+    return {.start = static_cast<std::int64_t>(begin), .len = (data_end < end ? data_end : end) - begin};
 }
 
 } // namespace sluice::lib

@@ -43,8 +43,7 @@ struct Occupancy {
 };
 
 /// sluice_query_occupancy() without the descriptor.
-[[nodiscard]] Occupancy query_occupancy(
-    const ProbedFile& file, std::int64_t start, std::uint64_t len, std::uint64_t granularity
-);
+[[nodiscard]] Occupancy
+query_occupancy(const ProbedFile& file, std::int64_t start, std::uint64_t len, std::uint64_t granularity);
 
 } // namespace sluice::lib

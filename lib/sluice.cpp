@@ -48,8 +48,8 @@ ProbedFile probed_file(int& fd, std::uint32_t block_size)
     }
     if (block_size == 0) {
         struct statfs64 about = {};
-        const bool known = ::fstatfs64(fd, &about) == 0 && about.f_bsize > 0 &&
-                           about.f_bsize <= (1 << 30) && (about.f_bsize & (about.f_bsize - 1)) == 0;
+        const bool known = ::fstatfs64(fd, &about) == 0 && about.f_bsize > 0 && about.f_bsize <= (1 << 30) &&
+                           (about.f_bsize & (about.f_bsize - 1)) == 0;
         if (!known) { // without blocks to round to, nothing can be said about the file
             return {.seek = cannot_tell};
         }
@@ -61,12 +61,7 @@ ProbedFile probed_file(int& fd, std::uint32_t block_size)
 } // namespace
 
 enum sluice_source sluice_prepare_ondemand_read(
-    int fd,
-    int64_t start,
-    uint64_t* len,
-    int64_t i_size,
-    unsigned long* flags,
-    struct sluice_ondemand* ondemand
+    int fd, int64_t start, uint64_t* len, int64_t i_size, unsigned long* flags, struct sluice_ondemand* ondemand
 )
 {
     const KeepErrno keep_errno;
@@ -99,12 +94,7 @@ enum sluice_source sluice_prepare_ondemand_read(
 }
 
 int sluice_query_occupancy(
-    int fd,
-    int64_t start,
-    uint64_t len,
-    uint64_t granularity,
-    int64_t* data_start,
-    uint64_t* data_len
+    int fd, int64_t start, uint64_t len, uint64_t granularity, int64_t* data_start, uint64_t* data_len
 )
 {
     const KeepErrno keep_errno;

@@ -17,12 +17,9 @@ class HoleMap {
 public:
     static constexpr std::int64_t kUnit = 512;
 
-    explicit HoleMap(std::int64_t size)
-        : size_{size}, data_(static_cast<std::size_t>((size + kUnit - 1) / kUnit))
-    {}
+    explicit HoleMap(std::int64_t size) : size_{size}, data_(static_cast<std::size_t>((size + kUnit - 1) / kUnit)) {}
 
-    HoleMap(std::int64_t size, std::initializer_list<std::pair<std::int64_t, std::int64_t>> runs)
-        : HoleMap{size}
+    HoleMap(std::int64_t size, std::initializer_list<std::pair<std::int64_t, std::int64_t>> runs) : HoleMap{size}
     {
         for (const auto& [begin, end] : runs) {
             fill(begin, end);
@@ -88,8 +85,7 @@ class Filler {
 public:
     enum class How : std::uint8_t { kAll, kNothing, kFirstBlock, kTooMuch, kRefuse };
 
-    Filler(HoleMap& map, How how, std::int64_t block = 4096) : map_{map}, how_{how}, block_{block}
-    {}
+    Filler(HoleMap& map, How how, std::int64_t block = 4096) : map_{map}, how_{how}, block_{block} {}
 
     static int call(void* self, std::uint64_t start, std::uint64_t len)
     {

@@ -37,9 +37,7 @@ TEST(Occupancy, RoundsAwayPartsOfBlocksAndOfGrains)
 {
     HoleMap map{32 * kBlock, {{kBlock + 512, 3 * kBlock + 512}, {10 * kBlock, 21 * kBlock}}};
     expect_run(query_occupancy(map.probed(), 0, 32 * kBlock, 0), 2 * kBlock, kBlock);
-    expect_run(
-        query_occupancy(map.probed(), 4 * kBlock, 28 * kBlock, 4 * kBlock), 12 * kBlock, 8 * kBlock
-    );
+    expect_run(query_occupancy(map.probed(), 4 * kBlock, 28 * kBlock, 4 * kBlock), 12 * kBlock, 8 * kBlock);
     expect_error(query_occupancy(map.probed(), 0, 9 * kBlock, 4 * kBlock), -ENODATA);
 }
 
@@ -79,9 +77,7 @@ TEST(Occupancy, RefusesSenselessArguments)
     expect_error(query_occupancy(map.probed(), -1, kBlock, 0), -EINVAL);
     expect_error(query_occupancy(map.probed(), 0, kBlock, 3000), -EINVAL);
     expect_error(query_occupancy(map.probed(1000), 0, kBlock, 0), -EINVAL);
-    expect_run(
-        query_occupancy(map.probed(), 0, std::numeric_limits<std::uint64_t>::max(), 0), 0, kBlock
-    );
+    expect_run(query_occupancy(map.probed(), 0, std::numeric_limits<std::uint64_t>::max(), 0), 0, kBlock);
 }
 
 } // namespace

@@ -199,8 +199,7 @@ TEST(Probe, AsksNobodyAndSeeksNothingBehindTheEnd)
 
 TEST(Probe, WithoutAFileEverythingIsDownloaded)
 {
-    ProbeRequest probe{
-        .start = 0, .len = 77, .i_size = kBlock, .flags = kOnDemand, .no_data_to_read = true};
+    ProbeRequest probe{.start = 0, .len = 77, .i_size = kBlock, .flags = kOnDemand, .no_data_to_read = true};
     EXPECT_EQ(prepare_ondemand_read({}, probe), SLUICE_DOWNLOAD_FROM_SERVER);
     EXPECT_EQ(probe.why, SLUICE_WHY_NO_FILE);
     EXPECT_EQ(probe.len, 77U);
@@ -234,10 +233,7 @@ TEST(Probe, SuccessiveCallsFillHoleByHole)
         at += static_cast<std::int64_t>(probe.len);
     }
     EXPECT_THAT(
-        daemon.asked,
-        ElementsAre(
-            Pair(0U, 2U * kBlock), Pair(3U * kBlock, 2U * kBlock), Pair(6U * kBlock, 2U * kBlock)
-        )
+        daemon.asked, ElementsAre(Pair(0U, 2U * kBlock), Pair(3U * kBlock, 2U * kBlock), Pair(6U * kBlock, 2U * kBlock))
     );
     EXPECT_THAT(slices, ElementsAre(2U * kBlock, kBlock, 2U * kBlock, kBlock, 2U * kBlock));
 }

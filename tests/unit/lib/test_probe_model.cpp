@@ -96,9 +96,7 @@ Outcome model(HoleMap& map, Wide bsize, const ProbeRequest& in)
             out.source = SLUICE_DOWNLOAD_FROM_SERVER;
             return out;
         }
-        if (in.request(
-                in.ctx, static_cast<std::uint64_t>(start), static_cast<std::uint64_t>(out.len)
-            ) != 0) {
+        if (in.request(in.ctx, static_cast<std::uint64_t>(start), static_cast<std::uint64_t>(out.len)) != 0) {
             out.source = SLUICE_INVALID_READ;
             return out;
         }
@@ -148,8 +146,7 @@ public:
             probe.start = -probe.start;
         }
         if (once_in(50)) {
-            probe.len =
-                std::numeric_limits<std::uint64_t>::max() - static_cast<std::uint64_t>(below(8192));
+            probe.len = std::numeric_limits<std::uint64_t>::max() - static_cast<std::uint64_t>(below(8192));
         }
         return probe;
     }
@@ -208,8 +205,7 @@ TEST(ProbeModel, NeverCallsAHoleData)
         RandomCase random{seed ^ 0x5eed0000U};
         auto map = random.map();
         auto probe = random.request(map);
-        probe.i_size =
-            std::numeric_limits<std::int64_t>::max(); // as EROFS: no last block to round up to
+        probe.i_size = std::numeric_limits<std::int64_t>::max(); // as EROFS: no last block to round up to
         probe.len = std::min<std::uint64_t>(probe.len, 1U << 20U);
         const auto asked = probe.len;
         const auto source = prepare_ondemand_read(map.probed(), probe);
@@ -218,8 +214,7 @@ TEST(ProbeModel, NeverCallsAHoleData)
             continue;
         }
         for (std::uint64_t at = 0; at < probe.len; at += 512) {
-            ASSERT_TRUE(map.is_data(probe.start + static_cast<std::int64_t>(at)))
-                << "seed " << seed;
+            ASSERT_TRUE(map.is_data(probe.start + static_cast<std::int64_t>(at))) << "seed " << seed;
         }
     }
 }

@@ -37,8 +37,7 @@ protected:
         block_ = static_cast<std::int64_t>(about.f_bsize);
         ASSERT_EQ(::ftruncate(fd_.get(), 16 * block_), 0);
         if (::lseek(fd_.get(), 0, SEEK_DATA) >= 0) {
-            GTEST_SKIP() << dir_.path()
-                         << " is on a file system that does not tell holes from data";
+            GTEST_SKIP() << dir_.path() << " is on a file system that does not tell holes from data";
         }
     }
 
@@ -51,24 +50,17 @@ protected:
     void fill(std::int64_t first_block, std::int64_t blocks)
     {
         const std::string bytes(static_cast<std::size_t>(blocks * block_), 'x');
-        ASSERT_EQ(
-            ::pwrite(fd_.get(), bytes.data(), bytes.size(), first_block * block_), std::ssize(bytes)
-        );
+        ASSERT_EQ(::pwrite(fd_.get(), bytes.data(), bytes.size(), first_block * block_), std::ssize(bytes));
     }
 
     sluice_source probe(std::int64_t first_block, std::int64_t blocks, unsigned long flags = 0)
     {
         len_ = static_cast<std::uint64_t>(blocks * block_);
         flags_ = flags;
-        return sluice_prepare_ondemand_read(
-            fd_.get(), first_block * block_, &len_, INT64_MAX, &flags_, &options_
-        );
+        return sluice_prepare_ondemand_read(fd_.get(), first_block * block_, &len_, INT64_MAX, &flags_, &options_);
     }
 
-    [[nodiscard]] std::uint64_t blocks(std::int64_t count) const
-    {
-        return static_cast<std::uint64_t>(count * block_);
-    }
+    [[nodiscard]] std::uint64_t blocks(std::int64_t count) const { return static_cast<std::uint64_t>(count * block_); }
 
     TempDir dir_;
     UniqueFd fd_;
@@ -114,9 +106,7 @@ TEST_F(SparseFile, IsFilledByTheRequest)
         auto& self = *static_cast<Daemon*>(ctx);
         self.asked.emplace_back(start, len);
         const std::string bytes(len, 'y');
-        return ::pwrite(self.fd, bytes.data(), len, static_cast<off_t>(start)) == std::ssize(bytes)
-                   ? 0
-                   : -errno;
+        return ::pwrite(self.fd, bytes.data(), len, static_cast<off_t>(start)) == std::ssize(bytes) ? 0 : -errno;
     };
     fill(3, 1);
     EXPECT_EQ(probe(0, 8, SLUICE_SREQ_ONDEMAND), SLUICE_READ_FROM_CACHE);
@@ -163,36 +153,24 @@ TEST_F(SparseFile, DescriptorsThatCannotSeekAreSeekErrors)
     len_ = 4096;
     flags_ = 0;
     EXPECT_EQ(
-        sluice_prepare_ondemand_read(reader.get(), 0, &len_, INT64_MAX, &flags_, &options_),
-        SLUICE_DOWNLOAD_FROM_SERVER
+        sluice_prepare_ondemand_read(reader.get(), 0, &len_, INT64_MAX, &flags_, &options_), SLUICE_DOWNLOAD_FROM_SERVER
     );
     EXPECT_EQ(options_.why, SLUICE_WHY_SEEK_ERROR);
     EXPECT_EQ(len_, 4096U);
-    EXPECT_EQ(
-        sluice_prepare_ondemand_read(-1, 0, &len_, INT64_MAX, &flags_, &options_),
-        SLUICE_DOWNLOAD_FROM_SERVER
-    );
+    EXPECT_EQ(sluice_prepare_ondemand_read(-1, 0, &len_, INT64_MAX, &flags_, &options_), SLUICE_DOWNLOAD_FROM_SERVER);
     EXPECT_EQ(options_.why, SLUICE_WHY_NO_FILE);
 }
 
 TEST_F(SparseFile, BadPointersAndOldStructsAreRefused)
 {
     flags_ = 0;
-    EXPECT_EQ(
-        sluice_prepare_ondemand_read(fd_.get(), 0, nullptr, 1, &flags_, &options_),
-        SLUICE_INVALID_READ
-    );
+    EXPECT_EQ(sluice_prepare_ondemand_read(fd_.get(), 0, nullptr, 1, &flags_, &options_), SLUICE_INVALID_READ);
     EXPECT_EQ(options_.why, SLUICE_WHY_BAD_ARGUMENT);
     len_ = 1;
-    EXPECT_EQ(
-        sluice_prepare_ondemand_read(fd_.get(), 0, &len_, 1, nullptr, nullptr), SLUICE_INVALID_READ
-    );
+    EXPECT_EQ(sluice_prepare_ondemand_read(fd_.get(), 0, &len_, 1, nullptr, nullptr), SLUICE_INVALID_READ);
     options_.struct_size = 8;
     options_.why = SLUICE_WHY_HAVE_DATA;
-    EXPECT_EQ(
-        sluice_prepare_ondemand_read(fd_.get(), 0, &len_, 1, &flags_, &options_),
-        SLUICE_INVALID_READ
-    );
+    EXPECT_EQ(sluice_prepare_ondemand_read(fd_.get(), 0, &len_, 1, &flags_, &options_), SLUICE_INVALID_READ);
     EXPECT_EQ(options_.why, SLUICE_WHY_HAVE_DATA);
 }
 
@@ -201,10 +179,7 @@ TEST_F(SparseFile, WorksWithoutOptions)
     fill(0, 1);
     len_ = blocks(1);
     flags_ = 0;
-    EXPECT_EQ(
-        sluice_prepare_ondemand_read(fd_.get(), 0, &len_, INT64_MAX, &flags_, nullptr),
-        SLUICE_READ_FROM_CACHE
-    );
+    EXPECT_EQ(sluice_prepare_ondemand_read(fd_.get(), 0, &len_, INT64_MAX, &flags_, nullptr), SLUICE_READ_FROM_CACHE);
 }
 
 TEST_F(SparseFile, TellsItsFirstRunOfData)
