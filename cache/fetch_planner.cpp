@@ -54,7 +54,7 @@ ReadPlan ReadPlanner::plan_bare(ByteRange wanted) const
 ReadPlan ReadPlanner::plan(ByteRange wanted)
 {
     const ByteRange blocks = wanted.align_out(kBlockSize).intersect(object_);
-    if (blocks.empty()) {
+    if (wanted.empty() || blocks.empty()) {
         return {};
     }
     const bool first = std::exchange(first_, false);
