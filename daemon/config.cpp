@@ -70,12 +70,7 @@ private:
         }
         const auto [first, fresh] = seen_.try_emplace(directive->name, line_);
         if (!fresh && !directive->repeatable) {
-            complain(
-                line_,
-                fmt::format(
-                    "{}: given twice, first in line {}; once is allowed", name, first->second
-                )
-            );
+            complain(line_, fmt::format("{}: given twice, first in line {}; once is allowed", name, first->second));
             return;
         }
         apply(*directive, trim(line.substr(gap)));
@@ -85,27 +80,14 @@ private:
     {
         if (directive.is_flag() && !value.empty()) {
             complain(
-                line_,
-                fmt::format(
-                    "{}: '{}' is not allowed: takes no argument", directive.name, printable(value)
-                )
+                line_, fmt::format("{}: '{}' is not allowed: takes no argument", directive.name, printable(value))
             );
         } else if (!directive.is_flag() && value.empty()) {
-            complain(
-                line_,
-                fmt::format(
-                    "{}: lacks its argument: expected {}", directive.name, directive.allowed
-                )
-            );
+            complain(line_, fmt::format("{}: lacks its argument: expected {}", directive.name, directive.allowed));
         } else if (!directive.set(config_, value)) {
             complain(
                 line_,
-                fmt::format(
-                    "{}: '{}' is not allowed: expected {}",
-                    directive.name,
-                    printable(value),
-                    directive.allowed
-                )
+                fmt::format("{}: '{}' is not allowed: expected {}", directive.name, printable(value), directive.allowed)
             );
             refused_.push_back(directive.name);
         }
@@ -168,10 +150,7 @@ private:
     }
 
     void check_not_below(
-        std::string_view upper,
-        std::uint64_t upper_value,
-        std::string_view lower,
-        std::uint64_t lower_value
+        std::string_view upper, std::uint64_t upper_value, std::string_view lower, std::uint64_t lower_value
     )
     {
         if (upper_value < lower_value && !refused(upper) && !refused(lower)) {
@@ -242,27 +221,21 @@ unsigned default_workers() noexcept
 {
     cpu_set_t set;
     CPU_ZERO(&set);
-    const auto processors = ::sched_getaffinity(0, sizeof set, &set) == 0
-                                ? static_cast<unsigned>(CPU_COUNT(&set))
-                                : std::thread::hardware_concurrency();
+    const auto processors = ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set))
+                                                                          : std::thread::hardware_concurrency();
     return std::clamp(processors, 2U, 4U);
 }
 
 ConfigResult parse_config(std::string_view text, std::string_view name)
 {
     if (text.size() > kMaxConfigBytes) {
-        return refuse(fmt::format(
-            "{}: larger than {}: not a configuration file", name, format_size(kMaxConfigBytes)
-        ));
+        return refuse(fmt::format("{}: larger than {}: not a configuration file", name, format_size(kMaxConfigBytes)));
     }
     const auto odd = std::ranges::find_if(text, is_control);
     if (odd != text.end()) {
         const auto line = 1 + std::count(text.begin(), odd, '\n');
         return refuse(fmt::format(
-            "{}:{}: not a text file: it holds a byte \\x{:02x}",
-            name,
-            line,
-            static_cast<unsigned char>(*odd)
+            "{}:{}: not a text file: it holds a byte \\x{:02x}", name, line, static_cast<unsigned char>(*odd)
         ));
     }
     return Parser{name}.parse(text);
@@ -300,9 +273,7 @@ std::string print_config(const Config& config)
     for (const auto& directive : directives()) {
         const auto values = directive.get(config);
         if (values.empty()) {
-            text += fmt::format(
-                "# {}{}{}\n", directive.name, directive.is_flag() ? "" : " ", directive.arguments
-            );
+            text += fmt::format("# {}{}{}\n", directive.name, directive.is_flag() ? "" : " ", directive.arguments);
         }
         for (const auto& value : values) {
             text += fmt::format("{}{}{}\n", directive.name, value.empty() ? "" : " ", value);

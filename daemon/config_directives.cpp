@@ -5,11 +5,11 @@
 #include "daemon/config_directives.hpp"
 
 #include "base/text.hpp"
+#include "daemon/config_kinds.hpp"
 #include "daemon/config_values.hpp"
 
 #include <algorithm>
 #include <array>
-#include <climits>
 #include <fmt/format.h>
 #include <numeric>
 #include <sys/un.h>
@@ -19,157 +19,15 @@ namespace sluice::daemon {
 
 namespace {
 
-using Values = std::vector<std::string>;
-
 constexpr std::uint64_t kKiB = 1024;
 constexpr std::uint64_t kMiB = 1024 * kKiB;
 constexpr std::uint64_t kGiB = 1024 * kMiB;
-constexpr std::uint64_t kBlock = 4 * kKiB; // what is proved, written and asked for as one
+constexpr std::uint64_t kBlock = 4 * kKiB;
 
-// The kernel appends "/cache" and "/graveyard" to the cache's directory, and takes commands below
-// one page.
-constexpr std::size_t kMaxPath = PATH_MAX - 10;
 constexpr std::size_t kMaxSocketPath = sizeof(sockaddr_un::sun_path);
 
 // The kernel keeps a domain's blobs in one directory named "Ierofs,<domain>": 255 bytes.
 constexpr std::size_t kMaxDomainId = 248;
-
-template <auto Member, std::size_t Limit>
-bool set_path(Config& config, std::string_view value)
-{
-    if (!is_plain_path(value, Limit)) {
-        return false;
-    }
-    config.*Member = std::filesystem::path{value};
-    return true;
-}
-
-template <auto Member>
-bool add_path(Config& config, std::string_view value)
-{
-    if (!is_plain_path(value, kMaxPath)) {
-        return false;
-    }
-    (config.*Member).emplace_back(value);
-    return true;
-}
-
-template <auto Member>
-Values get_path(const Config& config)
-{
-    return {(config.*Member).native()};
-}
-
-template <auto Member>
-Values get_optional_path(const Config& config)
-{
-    return config.*Member ? Values{(config.*Member)->native()} : Values{};
-}
-
-template <auto Member>
-Values get_paths(const Config& config)
-{
-    Values values;
-    for (const auto& path : config.*Member) {
-        values.push_back(path.native());
-    }
-    return values;
-}
-
-/// `Forbidden` is a NUL-terminated array with linkage, as template arguments have to be.
-template <auto Member, std::size_t Limit, const char* Forbidden>
-bool set_name(Config& config, std::string_view value)
-{
-    if (!is_plain_name(value, Limit, Forbidden)) {
-        return false;
-    }
-    config.*Member = value;
-    return true;
-}
-
-template <auto Member>
-Values get_name(const Config& config)
-{
-    return (config.*Member).empty() ? Values{} : Values{config.*Member};
-}
-
-template <auto Limits, auto Member>
-bool set_percent(Config& config, std::string_view value)
-{
-    const auto percent = parse_percent(value);
-    config.*Limits.*Member = percent.value_or(0);
-    return percent.has_value();
-}
-
-template <auto Limits, auto Member>
-Values get_percent(const Config& config)
-{
-    return {fmt::format("{}%", config.*Limits.*Member)};
-}
-
-template <auto Member, unsigned Min, unsigned Max>
-bool set_count(Config& config, std::string_view value)
-{
-    const auto number = parse_u64(value);
-    if (!number || *number < Min || *number > Max) {
-        return false;
-    }
-    config.*Member = static_cast<unsigned>(*number);
-    return true;
-}
-
-template <auto Member>
-Values get_count(const Config& config)
-{
-    return {std::to_string(config.*Member)};
-}
-
-template <auto Member, std::uint64_t Min, std::uint64_t Max>
-bool set_blocks(Config& config, std::string_view value)
-{
-    const auto size = parse_size(value);
-    if (!size || *size < Min || *size > Max || *size % kBlock != 0) {
-        return false;
-    }
-    config.*Member = *size;
-    return true;
-}
-
-template <auto Member>
-Values get_size(const Config& config)
-{
-    return {exact_size(config.*Member)};
-}
-
-template <auto Member, std::int64_t MinMs, std::int64_t MaxMs>
-bool set_duration(Config& config, std::string_view value)
-{
-    const auto duration = parse_duration(value);
-    if (!duration || duration->count() < MinMs || duration->count() > MaxMs) {
-        return false;
-    }
-    config.*Member = *duration;
-    return true;
-}
-
-template <auto Member>
-Values get_duration(const Config& config)
-{
-    return {exact_duration(config.*Member)};
-}
-
-template <auto Member>
-bool set_flag(Config& config, std::string_view)
-{
-    config.*Member = true;
-    return true;
-}
-
-template <auto Member>
-Values get_flag(const Config& config)
-{
-    return config.*Member ? Values{""} : Values{};
-}
 
 bool set_mask(Config& config, std::string_view value)
 {
@@ -199,9 +57,7 @@ bool set_thresholds(Config& config, std::string_view value)
 
 Values get_thresholds(const Config& config)
 {
-    const auto text = [](const std::optional<std::uint64_t>& value) {
-        return value ? std::to_string(*value) : "-";
-    };
+    const auto text = [](const std::optional<std::uint64_t>& value) { return value ? std::to_string(*value) : "-"; };
     const auto& thresholds = config.resume_thresholds;
     return {fmt::format("{} {}", text(thresholds.blocks), text(thresholds.files))};
 }
@@ -231,8 +87,7 @@ constexpr std::array<std::pair<std::string_view, log::Level>, 5> kLevels{{
 
 bool set_level(Config& config, std::string_view value)
 {
-    const auto* found =
-        std::ranges::find(kLevels, value, &std::pair<std::string_view, log::Level>::first);
+    const auto* found = std::ranges::find(kLevels, value, &std::pair<std::string_view, log::Level>::first);
     if (found == kLevels.end()) {
         return false;
     }
@@ -242,9 +97,7 @@ bool set_level(Config& config, std::string_view value)
 
 Values get_level(const Config& config)
 {
-    const auto* found = std::ranges::find(
-        kLevels, config.log_level, &std::pair<std::string_view, log::Level>::second
-    );
+    const auto* found = std::ranges::find(kLevels, config.log_level, &std::pair<std::string_view, log::Level>::second);
     return {std::string{found->first}};
 }
 
@@ -254,160 +107,73 @@ constexpr char kDomainForbidden[] = "/,"; // a comma would end the mount option
 constexpr char kGroupForbidden[] = "/:,";
 
 constexpr std::string_view kPathAllowed = "an absolute path without \".\" and \"..\" in it";
-constexpr std::string_view kPercentAllowed =
-    "a whole number from 0 to 99 and a per cent sign, such as 7%";
+constexpr std::string_view kPercentAllowed = "a whole number from 0 to 99 and a per cent sign, such as 7%";
 
-#define SLUICE_LIMIT(limits, member)                                                               \
-    "N%", kPercentAllowed, false, set_percent<&Config::limits, &CullLimits::member>,               \
-        get_percent<&Config::limits, &CullLimits::member>
+// clang-format off
+#define SLUICE_LIMIT(limits, member) \
+    "N%", kPercentAllowed, false, set_percent<&Config::limits, &CullLimits::member>, \
+    get_percent<&Config::limits, &CullLimits::member>
 
 const Directive kDirectives[] = {
     {"dir", "PATH", kPathAllowed, false, set_path<&Config::dir, kMaxPath>, get_path<&Config::dir>},
-    {"tag",
-     "NAME",
-     "one word of at most 255 characters without '/'",
-     false,
-     set_name<&Config::tag, 255, kNoSlash>,
-     get_name<&Config::tag>},
+    {"tag", "NAME", "one word of at most 255 characters without '/'", false,
+     set_name<&Config::tag, 255, kNoSlash>, get_name<&Config::tag>},
     {"brun", SLUICE_LIMIT(blocks, run)},
     {"bcull", SLUICE_LIMIT(blocks, cull)},
     {"bstop", SLUICE_LIMIT(blocks, stop)},
     {"frun", SLUICE_LIMIT(files, run)},
     {"fcull", SLUICE_LIMIT(files, cull)},
     {"fstop", SLUICE_LIMIT(files, stop)},
-    {"secctx",
-     "LABEL",
-     "one word, a security context",
-     false,
-     set_name<&Config::secctx, 1024, kNothing>,
-     get_name<&Config::secctx>},
-    {"culltable",
-     "LOG2SIZE",
-     "a whole number from 12 to 20",
-     false,
-     set_count<&Config::culltable, 12, 20>,
-     get_count<&Config::culltable>},
+    {"secctx", "LABEL", "one word, a security context", false,
+     set_name<&Config::secctx, 1024, kNothing>, get_name<&Config::secctx>},
+    {"culltable", "LOG2SIZE", "a whole number from 12 to 20", false,
+     set_count<&Config::culltable, 12, 20>, get_count<&Config::culltable>},
     {"nocull", "", "", false, set_flag<&Config::nocull>, get_flag<&Config::nocull>},
-    {"resume_thresholds",
-     "BLOCKS FILES",
-     "two numbers, each of which may be \"-\" for none",
-     false,
-     set_thresholds,
-     get_thresholds},
+    {"resume_thresholds", "BLOCKS FILES", "two numbers, each of which may be \"-\" for none", false,
+     set_thresholds, get_thresholds},
     {"debug", "MASK", "a number such as 7 or 0x7", false, set_mask, get_mask},
 
-    {"trusted-key",
-     "PATH",
-     kPathAllowed,
-     true,
-     add_path<&Config::trusted_keys>,
-     get_paths<&Config::trusted_keys>},
-    {"registry-ca",
-     "PATH",
-     kPathAllowed,
-     false,
-     set_path<&Config::registry_ca, kMaxPath>,
-     get_optional_path<&Config::registry_ca>},
-    {"registry-insecure",
-     "HOST[:PORT]",
-     "a host name or address, such as registry.example or 192.0.2.1:5000",
-     true,
-     add_insecure,
-     get_insecure},
-    {"registry-credentials",
-     "PATH",
-     kPathAllowed,
-     false,
-     set_path<&Config::registry_credentials, kMaxPath>,
-     get_optional_path<&Config::registry_credentials>},
-    {"control-socket",
-     "PATH",
-     "an absolute path of at most 107 bytes without \".\" and \"..\" in it",
-     false,
-     set_path<&Config::control_socket, kMaxSocketPath>,
-     get_path<&Config::control_socket>},
-    {"control-group",
-     "NAME",
-     "the name of a group",
-     false,
-     set_name<&Config::control_group, 32, kGroupForbidden>,
-     get_name<&Config::control_group>},
-    {"layers-dir",
-     "PATH",
-     kPathAllowed,
-     false,
-     set_path<&Config::layers_dir, kMaxPath>,
-     get_path<&Config::layers_dir>},
-    {"domain-id",
-     "NAME",
-     "one word of at most 248 characters without '/' and ','",
-     false,
-     set_name<&Config::domain_id, kMaxDomainId, kDomainForbidden>,
-     get_name<&Config::domain_id>},
-    {"read-deadline",
-     "DURATION",
-     "a time from 100ms to 10m, such as 30s",
-     false,
-     set_duration<&Config::read_deadline, 100, 600'000>,
-     get_duration<&Config::read_deadline>},
-    {"connect-timeout",
-     "DURATION",
-     "a time from 100ms to 10m, such as 5s",
-     false,
-     set_duration<&Config::connect_timeout, 100, 600'000>,
-     get_duration<&Config::connect_timeout>},
-    {"stall-timeout",
-     "DURATION",
-     "a time from 100ms to 10m, such as 10s",
-     false,
-     set_duration<&Config::stall_timeout, 100, 600'000>,
-     get_duration<&Config::stall_timeout>},
-    {"read-ahead",
-     "SIZE",
-     "a multiple of 4K up to 1G, such as 16M, or 0",
-     false,
-     set_blocks<&Config::read_ahead, 0, kGiB>,
-     get_size<&Config::read_ahead>},
-    {"random-window",
-     "SIZE",
-     "a multiple of 4K from 4K to 16M, such as 64K",
-     false,
-     set_blocks<&Config::random_window, kBlock, 16 * kMiB>,
-     get_size<&Config::random_window>},
-    {"max-request",
-     "SIZE",
-     "a multiple of 4K from 128K to 64M, such as 4M",
-     false,
-     set_blocks<&Config::max_request, 128 * kKiB, 64 * kMiB>,
-     get_size<&Config::max_request>},
-    {"memory-budget",
-     "SIZE",
-     "a multiple of 4K from 1M to 16G, such as 32M",
-     false,
-     set_blocks<&Config::memory_budget, kMiB, 16 * kGiB>,
-     get_size<&Config::memory_budget>},
-    {"connections",
-     "N",
-     "a whole number from 1 to 64",
-     false,
-     set_count<&Config::connections, 1, 64>,
-     get_count<&Config::connections>},
-    {"workers",
-     "N",
-     "a whole number from 1 to 64",
-     false,
-     set_count<&Config::workers, 1, 64>,
-     get_count<&Config::workers>},
+    {"trusted-key", "PATH", kPathAllowed, true,
+     add_path<&Config::trusted_keys>, get_paths<&Config::trusted_keys>},
+    {"registry-ca", "PATH", kPathAllowed, false,
+     set_path<&Config::registry_ca, kMaxPath>, get_optional_path<&Config::registry_ca>},
+    {"registry-insecure", "HOST[:PORT]", "a host name or address, such as registry.example or 192.0.2.1:5000",
+     true, add_insecure, get_insecure},
+    {"registry-credentials", "PATH", kPathAllowed, false,
+     set_path<&Config::registry_credentials, kMaxPath>, get_optional_path<&Config::registry_credentials>},
+    {"control-socket", "PATH", "an absolute path of at most 107 bytes without \".\" and \"..\" in it", false,
+     set_path<&Config::control_socket, kMaxSocketPath>, get_path<&Config::control_socket>},
+    {"control-group", "NAME", "the name of a group", false,
+     set_name<&Config::control_group, 32, kGroupForbidden>, get_name<&Config::control_group>},
+    {"layers-dir", "PATH", kPathAllowed, false,
+     set_path<&Config::layers_dir, kMaxPath>, get_path<&Config::layers_dir>},
+    {"domain-id", "NAME", "one word of at most 248 characters without '/' and ','", false,
+     set_name<&Config::domain_id, kMaxDomainId, kDomainForbidden>, get_name<&Config::domain_id>},
+    {"read-deadline", "DURATION", "a time from 100ms to 10m, such as 30s", false,
+     set_duration<&Config::read_deadline, 100, 600'000>, get_duration<&Config::read_deadline>},
+    {"connect-timeout", "DURATION", "a time from 100ms to 10m, such as 5s", false,
+     set_duration<&Config::connect_timeout, 100, 600'000>, get_duration<&Config::connect_timeout>},
+    {"stall-timeout", "DURATION", "a time from 100ms to 10m, such as 10s", false,
+     set_duration<&Config::stall_timeout, 100, 600'000>, get_duration<&Config::stall_timeout>},
+    {"read-ahead", "SIZE", "a multiple of 4K up to 1G, such as 16M, or 0", false,
+     set_size<&Config::read_ahead, 0, kGiB, kBlock>, get_size<&Config::read_ahead>},
+    {"random-window", "SIZE", "a multiple of 4K from 4K to 16M, such as 64K", false,
+     set_size<&Config::random_window, kBlock, 16 * kMiB, kBlock>, get_size<&Config::random_window>},
+    {"max-request", "SIZE", "a multiple of 4K from 128K to 64M, such as 4M", false,
+     set_size<&Config::max_request, 128 * kKiB, 64 * kMiB, kBlock>, get_size<&Config::max_request>},
+    {"memory-budget", "SIZE", "a multiple of 4K from 1M to 16G, such as 32M", false,
+     set_size<&Config::memory_budget, kMiB, 16 * kGiB, kBlock>, get_size<&Config::memory_budget>},
+    {"connections", "N", "a whole number from 1 to 64", false,
+     set_count<&Config::connections, 1, 64>, get_count<&Config::connections>},
+    {"workers", "N", "a whole number from 1 to 64", false,
+     set_count<&Config::workers, 1, 64>, get_count<&Config::workers>},
     {"lazy-only", "", "", false, set_flag<&Config::lazy_only>, get_flag<&Config::lazy_only>},
-    {"log-level",
-     "LEVEL",
-     "one of error, warning, notice, info, debug",
-     false,
-     set_level,
-     get_level},
+    {"log-level", "LEVEL", "one of error, warning, notice, info, debug", false, set_level, get_level},
 };
 
 #undef SLUICE_LIMIT
+
+// clang-format on
 
 std::size_t edit_distance(std::string_view a, std::string_view b)
 {
@@ -443,8 +209,7 @@ std::string_view similar_directive(std::string_view name)
     std::string_view best;
     auto best_distance = std::min<std::size_t>(3, name.size() / 2 + 1);
     for (const auto& directive : kDirectives) {
-        const auto distance =
-            name.size() > kMaxName ? name.size() : edit_distance(name, directive.name);
+        const auto distance = name.size() > kMaxName ? name.size() : edit_distance(name, directive.name);
         if (distance < best_distance) {
             best = directive.name;
             best_distance = distance;

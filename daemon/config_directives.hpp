@@ -16,8 +16,7 @@ namespace sluice::daemon {
 struct Directive {
     std::string_view name;
     std::string_view arguments; ///< as in the manual: "PATH", "N%", empty for a flag
-    std::string_view
-        allowed; ///< ends the sentence "… is not allowed: expected …"; empty for a flag
+    std::string_view allowed;   ///< ends the sentence "… is not allowed: expected …"; empty for a flag
     bool repeatable;
 
     /// Takes what stands behind the name, blanks around it removed (never empty unless a flag).

@@ -19,18 +19,14 @@ bool is_digit(char c) noexcept
 
 bool is_host_name(std::string_view host) noexcept
 {
-    const auto fits = [](char c) {
-        return is_digit(c) || (c >= 'a' && c <= 'z') || c == '-' || c == '.';
-    };
-    return !host.empty() && host.size() <= 253 && std::ranges::all_of(host, fits) &&
-           host.front() != '-' && host.front() != '.' && host.find("..") == std::string_view::npos;
+    const auto fits = [](char c) { return is_digit(c) || (c >= 'a' && c <= 'z') || c == '-' || c == '.'; };
+    return !host.empty() && host.size() <= 253 && std::ranges::all_of(host, fits) && host.front() != '-' &&
+           host.front() != '.' && host.find("..") == std::string_view::npos;
 }
 
 bool is_bracketed_address(std::string_view host) noexcept
 {
-    const auto fits = [](char c) {
-        return is_digit(c) || (c >= 'a' && c <= 'f') || c == ':' || c == '.';
-    };
+    const auto fits = [](char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || c == ':' || c == '.'; };
     return host.size() > 4 && host.size() <= 47 && host.front() == '[' && host.back() == ']' &&
            std::ranges::all_of(host.substr(1, host.size() - 2), fits);
 }

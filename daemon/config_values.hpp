@@ -26,8 +26,7 @@ namespace sluice::daemon {
 [[nodiscard]] std::optional<std::string> parse_host(std::string_view text);
 
 /// One word of printable ASCII without any of the characters of `forbidden`, at most `limit` long.
-[[nodiscard]] bool
-is_plain_name(std::string_view text, std::size_t limit, std::string_view forbidden) noexcept;
+[[nodiscard]] bool is_plain_name(std::string_view text, std::size_t limit, std::string_view forbidden) noexcept;
 
 /// Absolute, shorter than `limit`, without "." and ".." as parts: a path that reads the same from
 /// everywhere.
