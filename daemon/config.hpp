@@ -53,7 +53,7 @@ struct Config {
 
     std::vector<std::filesystem::path> trusted_keys;
     std::optional<std::filesystem::path> registry_ca;
-    std::vector<std::string> registry_insecure; ///< "host" (any port) or "host:port"; lower case
+    std::vector<std::string> registry_insecure; ///< "host[:port]" as in references; lower case
     std::optional<std::filesystem::path> registry_credentials;
 
     std::filesystem::path control_socket = "/run/sluice/control.sock";

@@ -16,8 +16,7 @@ namespace {
 // Switches without a letter; above every character.
 enum LongOnly : int { kCheckConfigSwitch = 256, kCheckSystemSwitch, kHelpSwitch };
 
-constexpr const char* kLetters =
-    ":dsnNp:f:v"; // the colon in front: tell a missing argument from an unknown switch
+constexpr const char* kLetters = ":dsnNp:f:v"; // the colon in front: tell a missing argument from an unknown switch
 
 constexpr std::array<option, 10> kLongOptions{{
     {"debug", no_argument, nullptr, 'd'},
@@ -57,16 +56,13 @@ Failure usage_error(std::string text)
 Result<void> choose(Options& options, Action action)
 {
     if (options.action != Action::kServe && options.action != action) {
-        return usage_error(
-            "only one of --check-config, --check-system, --version and --help can be asked for"
-        );
+        return usage_error("only one of --check-config, --check-system, --version and --help can be asked for");
     }
     options.action = action;
     return {};
 }
 
-Result<void>
-choose_file(std::optional<std::filesystem::path>& file, std::string_view letter, const char* value)
+Result<void> choose_file(std::optional<std::filesystem::path>& file, std::string_view letter, const char* value)
 {
     if (*value == '\0') {
         return usage_error(fmt::format("{}: the name of the file is empty", letter));
@@ -75,8 +71,7 @@ choose_file(std::optional<std::filesystem::path>& file, std::string_view letter,
     return {};
 }
 
-Result<void>
-apply_switch(Options& options, std::optional<std::filesystem::path>& config_file, int letter)
+Result<void> apply_switch(Options& options, std::optional<std::filesystem::path>& config_file, int letter)
 {
     switch (letter) {
     case 'd':
@@ -109,8 +104,7 @@ apply_switch(Options& options, std::optional<std::filesystem::path>& config_file
 /// What getopt_long stumbled over: `letter` is its answer, `word` the argument it was looking at.
 Failure unknown_switch(int letter, const char* word)
 {
-    const std::string what =
-        optopt > 0 && optopt < 256 ? fmt::format("-{:c}", static_cast<char>(optopt)) : word;
+    const std::string what = optopt > 0 && optopt < 256 ? fmt::format("-{:c}", static_cast<char>(optopt)) : word;
     if (letter == ':') {
         return usage_error(fmt::format("option {} lacks its argument", printable(what)));
     }
@@ -150,9 +144,7 @@ Result<Options> parse_options(int argc, char* const* argv)
 
 std::string help_text()
 {
-    return fmt::format(
-        kHelp, fmt::arg("pid_file", kDefaultPidFile), fmt::arg("config_file", kDefaultConfigFile)
-    );
+    return fmt::format(kHelp, fmt::arg("pid_file", kDefaultPidFile), fmt::arg("config_file", kDefaultConfigFile));
 }
 
 std::string version_text()

@@ -43,8 +43,8 @@ struct Options {
 
 /// How to run, once the environment is known.
 struct RunMode {
-    bool detach;        ///< fork, and let the parent exit 0 once the daemon is ready
-    bool log_to_syslog; ///< there is no stderr that anybody reads
+    bool detach;                                   ///< fork, and let the parent exit 0 once the daemon is ready
+    bool log_to_syslog;                            ///< there is no stderr that anybody reads
     std::optional<std::filesystem::path> pid_file; ///< written once ready, removed at the end
 
     friend bool operator==(const RunMode&, const RunMode&) = default;
