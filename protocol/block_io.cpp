@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/block_io.hpp"
 
+#include "lib/sluice.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
@@ -67,43 +69,49 @@ Result<void> write_blocks(const WriteCall& call, std::uint64_t offset, std::span
     return {};
 }
 
-Result<std::vector<ByteRange>> find_missing(const SeekCall& seek, ByteRange range)
+Run probe_fd(int fd, std::uint64_t offset, std::uint64_t length)
+{
+    sluice_ondemand context = SLUICE_ONDEMAND_INIT;
+    context.block_size = kBlockSize;
+    unsigned long flags = 0;
+    constexpr auto kEndless = std::numeric_limits<std::int64_t>::max(); // as EROFS asks
+    const auto start = static_cast<std::int64_t>(offset);
+    const auto source = sluice_prepare_ondemand_read(fd, start, &length, kEndless, &flags, &context);
+    switch (context.why) {
+    case SLUICE_WHY_HAVE_DATA:
+        return {0, source == SLUICE_READ_FROM_CACHE, length};
+    case SLUICE_WHY_FOUND_HOLE:
+    case SLUICE_WHY_FOUND_PART:
+    case SLUICE_WHY_SEEK_NXIO:
+        return {0, false, length};
+    case SLUICE_WHY_PART_OF_BLOCK:
+        return {0, false, kBlockSize};
+    default:
+        break;
+    }
+    const bool repeated = ::lseek(fd, start, SEEK_DATA) < 0 && errno != ENXIO; // for the errno, which is not told
+    return {repeated ? errno : EIO, false, 0};
+}
+
+Result<std::vector<ByteRange>> find_missing(const ProbeCall& probe, ByteRange range)
 {
     const auto blocks = range.align_out(kBlockSize);
     std::vector<ByteRange> missing;
-    const auto add = [&missing](std::uint64_t begin, std::uint64_t end) {
-        if (!missing.empty() && missing.back().end() >= begin) {
-            missing.back() = ByteRange{missing.back().begin(), end};
+    for (auto at = blocks.begin(); at < blocks.end();) {
+        const auto run = probe(at, blocks.end() - at);
+        if (run.error != 0 || run.length == 0) {
+            return fail_errno(run.error != 0 ? run.error : EIO, fmt::format("cannot look for data at {}", at));
         }
-        else if (begin < end) {
+        const auto end = run.length < blocks.end() - at ? at + run.length : blocks.end();
+        if (!run.present) {
+            const bool touches = !missing.empty() && missing.back().end() == at;
+            const auto begin = touches ? missing.back().begin() : at;
+            if (touches) {
+                missing.pop_back();
+            }
             missing.push_back({begin, end});
         }
-    };
-    std::uint64_t known = blocks.begin(); // everything before it is data, or in `missing`
-    std::uint64_t at = blocks.begin();
-    while (known < blocks.end()) {
-        const auto data = seek(at, SEEK_DATA);
-        if (data < 0 && data != -ENXIO) {
-            return fail_errno(static_cast<int>(-data), fmt::format("cannot look for data at {}", at));
-        }
-        if (data == -ENXIO || static_cast<std::uint64_t>(data) >= blocks.end()) {
-            add(known, blocks.end());
-            break;
-        }
-        const auto run_begin = static_cast<std::uint64_t>(data);
-        const auto hole = seek(run_begin, SEEK_HOLE);
-        if (hole < 0 || hole <= data) {
-            const auto code = hole < 0 ? static_cast<int>(-hole) : EIO;
-            return fail_errno(code, fmt::format("cannot look for a hole at {}", run_begin));
-        }
-        // A run counts only in whole blocks: file systems with smaller ones can hold half of one of ours.
-        const auto first = (run_begin + kBlockSize - 1) & ~(kBlockSize - 1);
-        const auto last = static_cast<std::uint64_t>(hole) & ~(kBlockSize - 1);
-        at = static_cast<std::uint64_t>(hole);
-        if (last > first) {
-            add(known, std::max(known, first));
-            known = last;
-        }
+        at = end;
     }
     return missing;
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What every handle over a sparse file shares: whole-block writing and looking for holes, over whatever does the
-// system calls.
+// What every handle over a sparse file shares: writing whole blocks, and looking for holes.
 #pragma once
 
 #include "base/byte_range.hpp"
@@ -18,7 +17,19 @@
 namespace sluice::protocol {
 
 using WriteCall = std::function<ssize_t(std::span<const std::byte>, std::uint64_t)>; ///< pwrite, or -errno
-using SeekCall = std::function<off_t(std::uint64_t, int)>;                            ///< lseek, or -errno
+
+/// What a file says about the bytes from some offset on.
+struct Run {
+    int error = 0; ///< errno; the rest is meaningless then
+    bool present = false;
+    std::uint64_t length = 0; ///< whole blocks that this holds for, within what was asked for; at least one
+};
+
+using ProbeCall = std::function<Run(std::uint64_t offset, std::uint64_t length)>;
+
+/// Asks a file, or a cachefiles object, by libsluice: the answer is the one that the kernel will find. `offset` and
+/// `length` are multiples of kBlockSize. A block of which only a part is data counts as missing.
+[[nodiscard]] Run probe_fd(int fd, std::uint64_t offset, std::uint64_t length);
 
 /// kInvalid unless offset, length and memory are multiples of kBlockSize and the range fits a file offset.
 [[nodiscard]] Result<void> check_aligned(std::uint64_t offset, std::span<const std::byte> data);
@@ -27,6 +38,6 @@ using SeekCall = std::function<off_t(std::uint64_t, int)>;                      
 [[nodiscard]] Result<void> write_blocks(const WriteCall& call, std::uint64_t offset, std::span<const std::byte> data);
 
 /// The blocks of `range`, grown outwards to whole blocks, that are not wholly data; sorted and merged.
-[[nodiscard]] Result<std::vector<ByteRange>> find_missing(const SeekCall& seek, ByteRange range);
+[[nodiscard]] Result<std::vector<ByteRange>> find_missing(const ProbeCall& probe, ByteRange range);
 
 } // namespace sluice::protocol

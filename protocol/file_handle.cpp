@@ -54,11 +54,8 @@ Result<void> FileHandle::write(std::uint64_t offset, std::span<const std::byte> 
 
 Result<std::vector<ByteRange>> FileHandle::missing(ByteRange range) const
 {
-    const auto seek = [this](std::uint64_t at, int whence) -> off_t {
-        const auto found = ::lseek(fd_.get(), static_cast<off_t>(at), whence);
-        return found < 0 ? -errno : found;
-    };
-    auto found = find_missing(seek, range);
+    const auto probe = [this](std::uint64_t at, std::uint64_t size) { return probe_fd(fd_.get(), at, size); };
+    auto found = find_missing(probe, range);
     if (!found) {
         return fail(found.error(), path_.string());
     }

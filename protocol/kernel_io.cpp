@@ -73,10 +73,9 @@ ssize_t SyscallKernelIo::pwrite(int object, std::span<const std::byte> data, std
     return written < 0 ? -errno : written;
 }
 
-off_t SyscallKernelIo::seek(int object, std::uint64_t offset, int whence)
+Run SyscallKernelIo::probe(int object, std::uint64_t offset, std::uint64_t length)
 {
-    const auto at = ::lseek(object, static_cast<off_t>(offset), whence);
-    return at < 0 ? -errno : at;
+    return probe_fd(object, offset, length);
 }
 
 int SyscallKernelIo::space(const std::string& path, struct statvfs& out)

@@ -87,8 +87,8 @@ Result<void> ObjectFd::write(std::uint64_t offset, std::span<const std::byte> da
     }
     // Kernels before July 2025 report a short direct write as complete. The holes know.
     const auto range = ByteRange::from_length(offset, data.size());
-    const auto seek = [this, &use](std::uint64_t at, int whence) { return io_.seek(use.fd(), at, whence); };
-    const auto left = find_missing(seek, range.value_or(ByteRange{}));
+    const auto probe = [this, &use](std::uint64_t at, std::uint64_t size) { return io_.probe(use.fd(), at, size); };
+    const auto left = find_missing(probe, range.value_or(ByteRange{}));
     if (!left) {
         return fail(explain_write(left.error()));
     }
@@ -108,8 +108,8 @@ Result<std::vector<ByteRange>> ObjectFd::missing(ByteRange range) const
     if (use.fd() < 0) {
         return closed_failure();
     }
-    const auto seek = [this, &use](std::uint64_t at, int whence) { return io_.seek(use.fd(), at, whence); };
-    auto found = find_missing(seek, range);
+    const auto probe = [this, &use](std::uint64_t at, std::uint64_t size) { return io_.probe(use.fd(), at, size); };
+    auto found = find_missing(probe, range);
     if (!found && found.error().code() == ENOBUFS) {
         return fail(ErrorKind::kCancelled, "the object is not open in the kernel", ENOBUFS);
     }

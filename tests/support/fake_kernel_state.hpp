@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The inside of FakeKernel; tests use fake_kernel.hpp.
+#pragma once
+
+#include "protocol/kernel_io.hpp"
+#include "protocol/uapi.hpp"
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace sluice::test {
+
+struct FakeKernelOptions {
+    bool direct_io = false;    ///< backing files with O_DIRECT, as the real kernel's
+    bool ondemand = true;      ///< false: a kernel built without the mode
+    bool restore = true;       ///< false: one without the command
+    bool reuse_ids = false;    ///< the lowest free message id is taken, as before CVE-2024-41050
+    int open_error = 0;        ///< errno for opening the device
+    bool keep_commands = true;
+};
+
+enum class FakeObjectState : std::uint8_t { kOpening, kOpen, kReopening, kFailed, kClosed };
+
+struct FakeKernelCounts {
+    std::uint64_t completes = 0;       ///< READ_COMPLETE that were taken
+    std::uint64_t stale_completes = 0; ///< those that got EINVAL
+    std::uint64_t writes = 0;
+    std::uint64_t bytes_written = 0;
+    std::uint64_t bad_writes = 0;      ///< unaligned ones, and those to an object that is not open
+    std::size_t waiting = 0;           ///< requests that are not answered, at this moment
+};
+
+struct FakeRequest;
+using FakeRequestPtr = std::shared_ptr<FakeRequest>;
+
+struct FakeObject {
+    std::string volume;
+    std::string cookie;
+    std::filesystem::path file;
+    FakeObjectState state = FakeObjectState::kOpening;
+    int error = 0;
+    std::uint64_t size = 0;
+    std::uint32_t id = protocol::uapi::kNoObject;
+    int fd = -1;                          ///< a number of the daemon's; not ours
+    UniqueFd own;                         ///< for probing as the kernel does
+    std::vector<FakeRequestPtr> withheld; ///< READs that wait for a reopening
+    std::function<void(std::vector<std::byte>&)> spoil;
+    int read_failure = 0;
+};
+
+using FakeObjectPtr = std::shared_ptr<FakeObject>;
+
+struct FakeRequest {
+    std::uint32_t message = 0;
+    std::uint32_t opcode = 0;
+    FakeObjectPtr object;
+    std::uint64_t offset = 0;
+    std::uint64_t length = 0;
+    bool delivered = false;
+    std::atomic<int> result{-1}; ///< errno or 0; -1 while it waits
+};
+
+class FakeKernelState final : public protocol::KernelIo {
+public:
+    FakeKernelState(std::filesystem::path directory, FakeKernelOptions options);
+    ~FakeKernelState() override = default;
+
+    // The daemon's side, fake_kernel_io.cpp.
+    [[nodiscard]] int open_device() override;
+    [[nodiscard]] ssize_t read(int device, std::span<std::byte> buffer) override;
+    [[nodiscard]] int write(int device, std::string_view command) override;
+    [[nodiscard]] Result<UniqueFd> adopt_object(int fd) override;
+    [[nodiscard]] int read_complete(int object, MessageId message) override;
+    [[nodiscard]] ssize_t pwrite(int object, std::span<const std::byte> data, std::uint64_t offset) override;
+    [[nodiscard]] protocol::Run probe(int object, std::uint64_t offset, std::uint64_t length) override;
+    [[nodiscard]] int space(const std::string& path, struct statvfs& out) override;
+
+    // The kernel's side, fake_kernel.cpp; all with the mutex held.
+    FakeRequestPtr enqueue(std::uint32_t opcode, const FakeObjectPtr& object, ByteRange range = {});
+    /// What a datagram is; its last byte, which the daemon never sees.
+    enum class Kind : std::uint8_t { kMessage, kRaw, kNothing, kError };
+
+    void send(const FakeRequest& request);
+    void send_bytes(std::span<const std::byte> bytes, Kind kind);
+    void flush_backlog();
+    void finish(const FakeRequestPtr& request, int result);
+    void fail_all(const FakeObjectPtr& object, std::uint32_t opcode, int result);
+    void refresh(const FakeObjectPtr& object); ///< notices that the daemon has closed the descriptor
+    [[nodiscard]] bool alive(const FakeObjectPtr& object) const;
+    [[nodiscard]] std::uint32_t next_message_id();
+    [[nodiscard]] FakeObjectPtr by_fd(int fd) const;
+    void die(int code);
+
+    // fake_kernel_commands.cpp; 0 or -errno, with the mutex held.
+    [[nodiscard]] int run_command(const std::string& text);
+
+    std::filesystem::path directory;
+    FakeKernelOptions options;
+    mutable std::mutex mutex;
+    std::condition_variable changed;
+    UniqueFd kernel_end;
+    std::deque<std::vector<std::byte>> backlog; ///< what the socket had no room for
+    std::unordered_map<std::uint32_t, FakeRequestPtr> requests;
+    std::unordered_map<int, FakeObjectPtr> by_number; ///< who was given this descriptor number last
+    std::vector<std::string> commands;
+    FakeKernelCounts counts;
+    std::map<std::string, int> failing_commands;
+    std::function<std::int64_t(std::uint64_t, std::size_t)> pwrite_hook;
+    std::uint32_t next_message = 0;
+    std::uint32_t next_object = 1;
+    int free_per_cent = -1;
+    bool dead = false;
+
+    // What has been configured.
+    std::string dir;
+    std::string tag;
+    std::string secctx;
+    std::array<unsigned, 6> limits{7, 5, 1, 7, 5, 1}; ///< brun bcull bstop frun fcull fstop
+    bool bound = false;
+    bool mode_ondemand = false;
+
+private:
+    void requeue(std::vector<std::byte> message);
+    [[nodiscard]] int deliver_open(const FakeRequestPtr& request, std::vector<std::byte>& message);
+    [[nodiscard]] int deliver(std::vector<std::byte>& message);
+    [[nodiscard]] int copen(std::string_view arguments);
+    void opened(const FakeObjectPtr& object, std::uint64_t size);
+    [[nodiscard]] int restore();
+    [[nodiscard]] int set_limit(std::string_view word, std::string_view argument);
+    [[nodiscard]] int bind(std::string_view argument);
+};
+
+} // namespace sluice::test
