@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/config.hpp"
+#include "daemon/config_directives.hpp"
 #include "tests/support/temp_dir.hpp"
 
 #include <cstdlib>
 #include <fmt/format.h>
+#include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <set>
 #include <string>
 
 namespace sluice::daemon {
@@ -15,9 +18,8 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
-using testing::UnorderedElementsAre;
 
-/// The directives of Debian's cachefilesd 0.10.10 as shipped, and every other one its manual knows.
+/// What Debian's cachefilesd 0.10.10 ships.
 constexpr const char* kStock = "###############\n"
                                "#\n"
                                "# a comment\n"
@@ -196,15 +198,44 @@ TEST(LoadConfig, MissingFilesAndDirectoriesAreErrors)
     EXPECT_THAT(load_config(dir.path()).error(), ElementsAre(HasSubstr("Is a directory")));
 }
 
-TEST(LoadConfig, ThePackagedFileMeansTheDefaults)
-{
-    const char* file = std::getenv("SLUICE_PACKAGED_CONFIG"); // NOLINT(concurrency-mt-unsafe): nobody sets it
-    if (file == nullptr) {
-        GTEST_SKIP() << "run by meson test";
+/// The file that is installed, as `meson test` points at it.
+class PackagedConfig : public testing::Test {
+protected:
+    void SetUp() override
+    {
+        const char* file = std::getenv("SLUICE_PACKAGED_CONFIG"); // NOLINT(concurrency-mt-unsafe): nobody sets it
+        if (file == nullptr) {
+            GTEST_SKIP() << "run by meson test";
+        }
+        file_ = file;
     }
-    const auto config = load_config(file);
+
+    std::string file_;
+};
+
+TEST_F(PackagedConfig, MeansTheDefaults)
+{
+    const auto config = load_config(file_);
     ASSERT_TRUE(config) << config.error().front();
     EXPECT_EQ(*config, Config{});
+}
+
+TEST_F(PackagedConfig, ShowsEveryDirectiveWithItsDefault)
+{
+    std::set<std::string> lines;
+    std::ifstream stream{file_};
+    std::set<std::string> names;
+    for (std::string line; std::getline(stream, line);) {
+        names.insert(line.substr(0, line.find(' ')));
+        lines.insert(std::move(line));
+    }
+    for (const auto& directive : directives()) {
+        EXPECT_TRUE(names.contains(fmt::format("#{}", directive.name))) << directive.name;
+        for (const auto& value : directive.get(Config{})) {
+            const auto line = fmt::format("#{} {}", directive.name, value);
+            EXPECT_TRUE(lines.contains(line) || directive.name == "workers") << line;
+        }
+    }
 }
 
 } // namespace
