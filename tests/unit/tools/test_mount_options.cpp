@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/mount_options.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+
+namespace sluice::tools {
+
+namespace {
+
+std::uint64_t attributes(std::string_view text)
+{
+    const auto options = parse_mount_options(text);
+    EXPECT_TRUE(options) << options.error().text();
+    return options ? options->attributes : 0;
+}
+
+} // namespace
+
+TEST(MountOptions, AreReadOnlyAndNothingElseByDefault)
+{
+    EXPECT_EQ(attributes(""), MOUNT_ATTR_RDONLY);
+    EXPECT_EQ(attributes("defaults,ro"), MOUNT_ATTR_RDONLY);
+}
+
+TEST(MountOptions, TheLaterOneWins)
+{
+    EXPECT_EQ(
+        attributes("nodev,nosuid,noexec"),
+        MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC
+    );
+    EXPECT_EQ(attributes("nodev,nosuid,dev"), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID);
+    EXPECT_EQ(attributes("noatime,relatime"), MOUNT_ATTR_RDONLY);
+    EXPECT_EQ(attributes("strictatime"), MOUNT_ATTR_RDONLY | MOUNT_ATTR_STRICTATIME);
+    EXPECT_EQ(attributes("user,exec"), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID);
+}
+
+TEST(MountOptions, OursAreTaken)
+{
+    const auto options = parse_mount_options("lazy-only,socket=/tmp/s,layers-dir=/l, nodev ");
+    ASSERT_TRUE(options);
+    EXPECT_TRUE(options->lazy_only);
+    EXPECT_EQ(options->socket, "/tmp/s");
+    EXPECT_EQ(options->layers_dir, "/l");
+}
+
+TEST(MountOptions, WhatIsForOthersIsSkipped)
+{
+    EXPECT_EQ(
+        attributes("_netdev,x-systemd.automount,X-mount.mkdir,noauto,nofail,comment=hello,,"),
+        MOUNT_ATTR_RDONLY
+    );
+}
+
+TEST(MountOptions, NamesWhatItDoesNotKnow)
+{
+    const auto unknown = parse_mount_options("ro,frobnicate");
+    ASSERT_FALSE(unknown);
+    EXPECT_NE(unknown.error().text().find("frobnicate"), std::string::npos);
+    const auto writable = parse_mount_options("rw");
+    ASSERT_FALSE(writable);
+    EXPECT_NE(writable.error().text().find("rw"), std::string::npos);
+}
+
+TEST(MountOptions, TranslateForMount2)
+{
+    EXPECT_EQ(mount_flags(MOUNT_ATTR_RDONLY), static_cast<unsigned long>(MS_RDONLY | MS_RELATIME));
+    EXPECT_EQ(
+        mount_flags(MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOATIME),
+        static_cast<unsigned long>(MS_NODEV | MS_NOSUID | MS_NOEXEC | MS_NOATIME)
+    );
+    EXPECT_EQ(mount_flags(MOUNT_ATTR_STRICTATIME), static_cast<unsigned long>(MS_STRICTATIME));
+}
+
+} // namespace sluice::tools

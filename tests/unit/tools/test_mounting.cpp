@@ -1,0 +1,534 @@
+// SPDX-License-Identifier: Apache-2.0
+// The real thing but for the cachefiles transport: EROFS from files, bind mounts, overlays,
+// namespaces.
+#include "tests/unit/tools/erofs_fixture.hpp"
+#include "tools/fs_context.hpp"
+#include "tools/layer_usage.hpp"
+#include "tools/mount_table.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <fcntl.h>
+#include <filesystem>
+#include <fmt/format.h>
+#include <sched.h>
+#include <set>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
+namespace sluice::test {
+
+namespace {
+
+using tools::mount_image;
+using tools::unmount_image;
+using Names = std::vector<std::string>;
+
+/// A process that runs `prepare` and then stays until the test has done with it.
+class Companion {
+public:
+    template <typename F>
+    explicit Companion(F prepare)
+    {
+        int ready[2] = {-1, -1};
+        int stay[2] = {-1, -1};
+        if (::pipe2(ready, O_CLOEXEC) != 0 || ::pipe2(stay, O_CLOEXEC) != 0) {
+            throw std::runtime_error{"no pipe"};
+        }
+        pid_ = ::fork();
+        if (pid_ == 0) {
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+            ::close(stay[1]);
+            const char outcome = prepare() ? 'y' : 'n';
+            (void)!::write(ready[1], &outcome, 1);
+            char c = 0;
+            (void)!::read(stay[0], &c, 1);
+            ::_exit(0);
+        }
+        ::close(ready[1]);
+        ::close(stay[0]);
+        stay_ = UniqueFd{kAdoptFd, stay[1]};
+        char outcome = 0;
+        ready_ = ::read(ready[0], &outcome, 1) == 1 && outcome == 'y';
+        ::close(ready[0]);
+    }
+
+    Companion(const Companion&) = delete;
+    Companion& operator=(const Companion&) = delete;
+
+    ~Companion() { end(); }
+
+    [[nodiscard]] bool ready() const noexcept { return ready_; }
+
+    void end()
+    {
+        stay_.reset();
+        if (pid_ > 0) {
+            ::waitpid(pid_, nullptr, 0);
+            pid_ = -1;
+        }
+    }
+
+private:
+    pid_t pid_ = -1;
+    bool ready_ = false;
+    UniqueFd stay_;
+};
+
+/// Makes `path` a mount point of its own, with the given propagation.
+bool make_mount_point(const std::string& path, unsigned long propagation)
+{
+    std::filesystem::create_directories(path);
+    return ::mount(path.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) == 0 &&
+           ::mount(nullptr, path.c_str(), nullptr, propagation, nullptr) == 0;
+}
+
+} // namespace
+
+TEST_F(MountingTest, ShowsAnImageOfOneLayerThroughABindMount)
+{
+    const auto layers = open_layers();
+    const auto app = image({make_layer("a", "hello", "world")});
+    const auto dir = make_target("m");
+
+    const auto mounted =
+        mount_image(layers, app, dir, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC, mounter_);
+    ASSERT_TRUE(mounted) << mounted.error().text();
+    EXPECT_EQ(read_file(dir + "/hello"), "world");
+    EXPECT_EQ(mounted_layers(), Names{"a"});
+
+    struct statvfs info {};
+
+    ASSERT_EQ(::statvfs(dir.c_str(), &info), 0);
+    EXPECT_EQ(
+        info.f_flag & (ST_RDONLY | ST_NOEXEC | ST_NOSUID | ST_NODEV),
+        static_cast<unsigned long>(ST_RDONLY | ST_NOEXEC)
+    ) << "the mount has the options it was given, not the layer's";
+
+    const auto report = unmount_image(layers, dir);
+    ASSERT_TRUE(report) << report.error().text();
+    EXPECT_EQ(report->released, Names{"a"});
+    EXPECT_EQ(mounted_layers(), Names{});
+    EXPECT_EQ(layer_directories(), Names{});
+}
+
+TEST_F(MountingTest, LaysTheUpperLayerOverTheLower)
+{
+    const auto layers = open_layers();
+    const auto lower = make_layer("low", "file", "from below");
+    const auto other = make_layer("mid", "other", "in between");
+    const auto upper = make_layer("top", "file", "from above");
+    for (const auto style : {tools::OverlayStyle::kAuto, tools::OverlayStyle::kOneString}) {
+        const auto dir = make_target("m");
+        const auto mounted = mount_image(
+            layers,
+            image({lower, other, upper}),
+            dir,
+            MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV,
+            mounter_,
+            style
+        );
+        ASSERT_TRUE(mounted) << mounted.error().text();
+        EXPECT_EQ(read_file(dir + "/file"), "from above");
+        EXPECT_EQ(read_file(dir + "/other"), "in between");
+
+        struct statvfs info {};
+
+        ASSERT_EQ(::statvfs(dir.c_str(), &info), 0);
+        EXPECT_NE(info.f_flag & ST_NODEV, 0UL);
+        EXPECT_EQ(mounted_layers(), (Names{"low", "mid", "top"}));
+
+        const auto released = layers.release_unused();
+        ASSERT_TRUE(released);
+        EXPECT_EQ(released->in_use, (Names{"low", "mid", "top"}))
+            << "an overlay's layers are in use";
+        const auto unmounted = unmount_image(layers, dir);
+        ASSERT_TRUE(unmounted) << unmounted.error().text();
+        EXPECT_EQ(mounted_layers(), Names{});
+    }
+}
+
+TEST_F(MountingTest, StacksFortyLayersEitherWay)
+{
+    const auto layers = open_layers();
+    std::vector<tools::LayerSpec> specs;
+    for (int i = 0; i < 40; ++i) {
+        specs.push_back(make_layer(
+            fmt::format("{:064x}", i), fmt::format("file{}", i), fmt::format("layer {}", i)
+        ));
+    }
+    for (const auto style : {tools::OverlayStyle::kAppended, tools::OverlayStyle::kOneString}) {
+        const auto dir = make_target("m");
+        const auto mounted =
+            mount_image(layers, image(specs), dir, MOUNT_ATTR_RDONLY, mounter_, style);
+        ASSERT_TRUE(mounted) << mounted.error().text();
+        for (int i = 0; i < 40; ++i) {
+            EXPECT_EQ(read_file(fmt::format("{}/file{}", dir, i)), fmt::format("layer {}", i));
+        }
+        ASSERT_TRUE(unmount_image(layers, dir));
+        EXPECT_EQ(mounted_layers(), Names{});
+    }
+}
+
+TEST_F(MountingTest, DoesNotMoveTheWorkingDirectoryOfItsCaller)
+{
+    const auto layers = open_layers();
+    const auto before = std::filesystem::current_path();
+    const auto both = image({make_layer("a", "f", "1"), make_layer("b", "g", "2")});
+    const auto dir = make_target("m");
+    ASSERT_TRUE(
+        mount_image(layers, both, dir, MOUNT_ATTR_RDONLY, mounter_, tools::OverlayStyle::kOneString)
+    );
+    EXPECT_EQ(std::filesystem::current_path(), before);
+    ASSERT_TRUE(unmount_image(layers, dir));
+}
+
+TEST_F(MountingTest, FiftyAtOnceShareOneMountOfTheLayer)
+{
+    constexpr int kDirectories = 50;
+    const auto layers = open_layers();
+    const auto app = image({make_layer("a", "hello", "world")});
+    std::vector<std::string> dirs;
+    for (int i = 0; i < kDirectories; ++i) {
+        dirs.push_back(make_target(std::to_string(i)));
+    }
+    std::vector<std::thread> threads;
+    std::atomic<int> good{0};
+    for (int i = 0; i < kDirectories; ++i) {
+        threads.emplace_back([&, i] {
+            const auto mounted = mount_image(
+                layers, app, dirs[static_cast<std::size_t>(i)], MOUNT_ATTR_RDONLY, mounter_
+            );
+            good += mounted ? 1 : 0;
+        });
+    }
+    for (auto& thread : threads) {
+        thread.join();
+    }
+    EXPECT_EQ(good, kDirectories);
+    EXPECT_EQ(mounter_.mounts(), 1);
+    EXPECT_EQ(mounted_layers(), Names{"a"});
+    for (const auto& dir : dirs) {
+        EXPECT_EQ(read_file(dir + "/hello"), "world");
+        EXPECT_EQ(::umount(dir.c_str()), 0);
+    }
+    const auto released = layers.release_unused();
+    ASSERT_TRUE(released);
+    EXPECT_EQ(released->released, Names{"a"});
+}
+
+TEST_F(MountingTest, FiftyProcessesMountAndUnmountWhileOthersRelease)
+{
+    constexpr int kProcesses = 50;
+    const auto layers = open_layers();
+    const auto both = image({make_layer("a", "f", "1"), make_layer("b", "g", "2")});
+    std::vector<pid_t> children;
+    for (int i = 0; i < kProcesses; ++i) {
+        const auto dir = make_target(std::to_string(i));
+        const pid_t pid = ::fork();
+        if (pid == 0) {
+            bool good = mount_image(layers, both, dir, MOUNT_ATTR_RDONLY, mounter_).has_value();
+            good = good && read_file(dir + "/f") == "1" && read_file(dir + "/g") == "2";
+            if (i % 2 == 0) {
+                good = good && unmount_image(layers, dir).has_value();
+            }
+            ::_exit(good ? 0 : 1);
+        }
+        children.push_back(pid);
+    }
+    for (const auto pid : children) {
+        int status = -1;
+        ASSERT_EQ(::waitpid(pid, &status, 0), pid);
+        EXPECT_EQ(status, 0);
+    }
+    EXPECT_EQ(mounted_layers(), (Names{"a", "b"})) << "one mount a layer, whoever came and went";
+    for (int i = 1; i < kProcesses; i += 2) {
+        const auto dir = make_target(std::to_string(i));
+        EXPECT_EQ(read_file(dir + "/g"), "2");
+        EXPECT_EQ(::umount(dir.c_str()), 0);
+    }
+    ASSERT_TRUE(layers.release_unused());
+    EXPECT_EQ(mounted_layers(), Names{});
+}
+
+TEST_F(MountingTest, APlainUmountIsEnoughForTheNextRelease)
+{
+    const auto layers = open_layers();
+    const auto shared = make_layer("base", "base", "1");
+    const auto one = make_target("one");
+    const auto two = make_target("two");
+    ASSERT_TRUE(mount_image(
+        layers, image({shared, make_layer("x", "x", "1")}), one, MOUNT_ATTR_RDONLY, mounter_
+    ));
+    ASSERT_TRUE(mount_image(
+        layers, image({shared, make_layer("y", "y", "1")}), two, MOUNT_ATTR_RDONLY, mounter_
+    ));
+    EXPECT_EQ(mounter_.mounts(), 3);
+
+    ASSERT_EQ(::umount(one.c_str()), 0);
+    const auto released = layers.release_unused();
+    ASSERT_TRUE(released);
+    EXPECT_EQ(released->released, Names{"x"});
+    EXPECT_EQ(mounted_layers(), (Names{"base", "y"}));
+    EXPECT_EQ(read_file(two + "/base"), "1");
+    ASSERT_EQ(::umount(two.c_str()), 0);
+    ASSERT_TRUE(layers.release_unused());
+    EXPECT_EQ(mounted_layers(), Names{});
+}
+
+TEST_F(MountingTest, AFailedMountLeavesNothingBehindAndSaysWhy)
+{
+    const auto layers = open_layers();
+    const auto good = make_layer("good", "f", "1");
+    tools::LayerSpec bad = good;
+    bad.mount_name = "bad";
+    bad.digest = "sha256:bad";
+    const auto dir = make_target("m");
+    const auto mounted = mount_image(layers, image({good, bad}), dir, MOUNT_ATTR_RDONLY, mounter_);
+    ASSERT_FALSE(mounted);
+    EXPECT_NE(mounted.error().text().find("sha256:bad"), std::string::npos)
+        << mounted.error().text();
+    EXPECT_EQ(mounted_layers(), Names{});
+    EXPECT_EQ(layer_directories(), Names{});
+    EXPECT_TRUE(std::filesystem::is_empty(dir));
+}
+
+TEST_F(MountingTest, AnImageThatIsNoneFailsAndLeavesNothing)
+{
+    const auto layers = open_layers();
+    const auto broken = make_layer("broken", "f", "1");
+    mounter_.add("broken", temp_->write("broken.erofs", std::string(8192, 'x')).string());
+    const auto mounted =
+        mount_image(layers, image({broken}), make_target("m"), MOUNT_ATTR_RDONLY, mounter_);
+    ASSERT_FALSE(mounted);
+    EXPECT_EQ(mounted.error().code(), EINVAL);
+    EXPECT_EQ(layer_directories(), Names{});
+}
+
+TEST_F(MountingTest, PutsTheKernelsOwnWordsIntoTheError)
+{
+    auto context = tools::FsContext::open("erofs");
+    ASSERT_TRUE(context);
+    const auto set = context->set_string("no-such-option", "1");
+    ASSERT_FALSE(set);
+    EXPECT_NE(set.error().text().find("Unknown parameter"), std::string::npos)
+        << set.error().text();
+    const auto too_long = context->set_string("source", std::string(256, 'x'));
+    ASSERT_FALSE(too_long);
+    EXPECT_NE(too_long.error().text().find("256 bytes"), std::string::npos)
+        << too_long.error().text();
+}
+
+TEST_F(MountingTest, AMissingTargetFailsBeforeAnyLayerIsMounted)
+{
+    const auto layers = open_layers();
+    const auto missing = (temp_->path() / "nowhere").string();
+    const auto mounted = mount_image(
+        layers, image({make_layer("a", "f", "1")}), missing, MOUNT_ATTR_RDONLY, mounter_
+    );
+    ASSERT_FALSE(mounted);
+    EXPECT_EQ(mounted.error().code(), ENOENT);
+    EXPECT_EQ(mounter_.mounts(), 0);
+}
+
+TEST_F(MountingTest, ClearsAwayWhatACrashLeft)
+{
+    const auto layers = open_layers();
+    const auto layer = make_layer("a", "f", "1");
+    {
+        const auto hold = layers.hold(); // a mounter that dies after its first layer
+        ASSERT_TRUE(hold);
+        ASSERT_TRUE(layers.ensure(*hold, layer, mounter_));
+    }
+    std::filesystem::create_directory(layers_dir() + "/b"); // and one that died before the mount
+    const auto released = layers.release_unused();
+    ASSERT_TRUE(released);
+    EXPECT_EQ(released->released, Names{"a"});
+    EXPECT_EQ(layer_directories(), Names{});
+
+    std::filesystem::create_directory(layers_dir() + "/a");
+    const auto dir = make_target("m");
+    ASSERT_TRUE(mount_image(layers, image({layer}), dir, MOUNT_ATTR_RDONLY, mounter_));
+    EXPECT_EQ(read_file(dir + "/f"), "1");
+    ASSERT_TRUE(unmount_image(layers, dir));
+}
+
+TEST_F(MountingTest, KeepsALayerWhoseFilesAreOpen)
+{
+    const auto layers = open_layers();
+    {
+        const auto hold = layers.hold();
+        ASSERT_TRUE(hold && layers.ensure(*hold, make_layer("a", "f", "1"), mounter_));
+    }
+    UniqueFd open{kAdoptFd, ::open((layers_dir() + "/a/f").c_str(), O_RDONLY | O_CLOEXEC)};
+    ASSERT_TRUE(open);
+    auto released = layers.release_unused();
+    ASSERT_TRUE(released);
+    EXPECT_EQ(released->in_use, Names{"a"});
+    open.reset();
+    released = layers.release_unused();
+    ASSERT_TRUE(released);
+    EXPECT_EQ(released->released, Names{"a"});
+}
+
+TEST_F(MountingTest, AnotherNamespacesMountKeepsTheLayer)
+{
+    const auto layers = open_layers();
+    const auto dir = make_target("m");
+    ASSERT_TRUE(
+        mount_image(layers, image({make_layer("a", "f", "1")}), dir, MOUNT_ATTR_RDONLY, mounter_)
+    );
+    Companion container{[] {
+        return ::unshare(CLONE_NEWNS) == 0 &&
+               ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
+    }};
+    ASSERT_TRUE(container.ready());
+    ASSERT_EQ(::umount(dir.c_str()), 0);
+
+    auto released = layers.release_unused();
+    ASSERT_TRUE(released);
+    EXPECT_EQ(released->in_use, Names{"a"});
+    EXPECT_EQ(mounted_layers(), Names{"a"});
+    container.end();
+    released = layers.release_unused();
+    ASSERT_TRUE(released);
+    EXPECT_EQ(released->released, Names{"a"});
+}
+
+TEST_F(MountingTest, AnotherNamespacesOverlayKeepsItsLayers)
+{
+    const auto layers = open_layers();
+    const auto dir = make_target("m");
+    const auto both = image({make_layer("a", "f", "1"), make_layer("b", "g", "2")});
+    for (const auto style : {tools::OverlayStyle::kAuto, tools::OverlayStyle::kOneString}) {
+        ASSERT_TRUE(mount_image(layers, both, dir, MOUNT_ATTR_RDONLY, mounter_, style));
+        const auto private_copy = [&] {
+            return ::unshare(CLONE_NEWNS) == 0 &&
+                   ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                   ::umount((layers_dir() + "/a").c_str()) == 0 &&
+                   ::umount((layers_dir() + "/b").c_str()) == 0;
+        };
+        Companion container{private_copy};
+        ASSERT_TRUE(container.ready());
+        ASSERT_EQ(::umount(dir.c_str()), 0);
+        auto released = layers.release_unused();
+        ASSERT_TRUE(released);
+        EXPECT_EQ(released->in_use, (Names{"a", "b"}));
+        container.end();
+        released = layers.release_unused();
+        ASSERT_TRUE(released);
+        EXPECT_EQ(released->released.size(), 2U);
+    }
+}
+
+TEST_F(MountingTest, ACopyOfTheImagesMountKeepsTheLayerInASlaveNamespaceToo)
+{
+    const auto layers = open_layers();
+    ASSERT_TRUE(make_mount_point(layers_dir(), MS_SHARED));
+    const auto dir = make_target("m");
+    ASSERT_TRUE(
+        mount_image(layers, image({make_layer("a", "f", "1")}), dir, MOUNT_ATTR_RDONLY, mounter_)
+    );
+    // As systemd starts services with PrivateTmp= and their like: all mounts copied, following the
+    // host's.
+    Companion service{[] {
+        return ::unshare(CLONE_NEWNS) == 0 &&
+               ::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0 &&
+               ::mount(nullptr, "/", nullptr, MS_REC | MS_SHARED, nullptr) == 0;
+    }};
+    ASSERT_TRUE(service.ready());
+
+    ASSERT_EQ(::umount(dir.c_str()), 0);
+    auto released = layers.release_unused();
+    ASSERT_TRUE(released);
+    EXPECT_EQ(released->in_use, Names{"a"}) << "its copy of the directory's mount does not follow";
+    service.end();
+    released = layers.release_unused();
+    ASSERT_TRUE(released);
+    EXPECT_EQ(released->released, Names{"a"});
+}
+
+TEST_F(MountingTest, ASlaveNamespaceWithOnlyTheLayersCopyLetsItGo)
+{
+    const auto layers = open_layers();
+    ASSERT_TRUE(make_mount_point(layers_dir(), MS_SHARED));
+    {
+        const auto hold = layers.hold();
+        ASSERT_TRUE(hold && layers.ensure(*hold, make_layer("a", "f", "1"), mounter_));
+    }
+    const auto become_service = [] {
+        return ::unshare(CLONE_NEWNS) == 0 &&
+               ::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0 &&
+               ::mount(nullptr, "/", nullptr, MS_REC | MS_SHARED, nullptr) == 0;
+    };
+    Companion service{become_service};
+    ASSERT_TRUE(service.ready());
+    const auto released = layers.release_unused();
+    ASSERT_TRUE(released);
+    EXPECT_EQ(released->released, Names{"a"});
+    EXPECT_EQ(layer_directories(), Names{}) << "a copy that stayed would keep the directory busy";
+}
+
+TEST_F(MountingTest, UnmountRefusesWhatIsNotAnImage)
+{
+    const auto layers = open_layers();
+    const auto dir = make_target("m");
+    auto refused = unmount_image(layers, dir);
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().text().find("nothing is mounted"), std::string::npos);
+
+    ASSERT_EQ(::mount("tmpfs", dir.c_str(), "tmpfs", 0, nullptr), 0);
+    refused = unmount_image(layers, dir);
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().text().find("tmpfs"), std::string::npos);
+
+    const auto image_dir = make_target("i");
+    ASSERT_TRUE(mount_image(
+        layers, image({make_layer("a", "f", "1")}), image_dir, MOUNT_ATTR_RDONLY, mounter_
+    ));
+    EXPECT_FALSE(unmount_image(layers, layers_dir() + "/a"));
+    EXPECT_EQ(mounted_layers(), Names{"a"});
+    const auto link = temp_->path() / "link";
+    std::filesystem::create_symlink(image_dir, link);
+    EXPECT_TRUE(unmount_image(layers, link.string()));
+}
+
+TEST_F(MountingTest, TellsWhetherAnImageIsAlreadyThere)
+{
+    const auto layers = open_layers();
+    const auto a = make_layer("a", "f", "1");
+    const auto b = make_layer("b", "g", "2");
+    const auto dir = make_target("m");
+    const auto there = [&](const tools::ImageSpec& spec) {
+        const auto answer = tools::is_image_mounted(layers.dir(), spec, dir);
+        return answer && *answer;
+    };
+    EXPECT_FALSE(there(image({a})));
+    ASSERT_TRUE(mount_image(layers, image({a}), dir, MOUNT_ATTR_RDONLY, mounter_));
+    EXPECT_TRUE(there(image({a})));
+    EXPECT_FALSE(there(image({a, b})));
+    ASSERT_TRUE(unmount_image(layers, dir));
+    ASSERT_TRUE(mount_image(layers, image({a, b}), dir, MOUNT_ATTR_RDONLY, mounter_));
+    EXPECT_TRUE(there(image({a, b})));
+    EXPECT_FALSE(there(image({b, a})));
+    EXPECT_FALSE(there(image({a})));
+}
+
+} // namespace sluice::test
+
+int main(int argc, char** argv)
+{
+    ::testing::InitGoogleTest(&argc, argv);
+    // Nothing that these tests mount is ever seen outside, or outlives this process.
+    if (::geteuid() == 0 && (::unshare(CLONE_NEWNS) != 0 ||
+                             ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)) {
+        fmt::print("1..0 # SKIP: no mount namespace of our own to be had\n");
+        return 77;
+    }
+    return RUN_ALL_TESTS();
+}

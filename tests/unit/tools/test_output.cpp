@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/control_api.hpp"
+#include "tools/progress.hpp"
+#include "tools/text_table.hpp"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+namespace sluice::tools {
+
+TEST(TextTable, AlignsItsColumns)
+{
+    TextTable table{{{"NAME"}, {"SIZE", TextTable::Align::kRight}, {"NOTE"}}};
+    table.add({"a", "1.5 GiB", "x"});
+    table.add({"longer", "17 B", ""});
+    EXPECT_EQ(
+        table.render(),
+        "NAME       SIZE  NOTE\n"
+        "a       1.5 GiB  x\n"
+        "longer     17 B\n"
+    );
+}
+
+TEST(Progress, ShowsTheShareThatIsThere)
+{
+    const auto half = render_progress("fetching", 50, 100, 200);
+    EXPECT_NE(half.find("fetching [###############...............]  50%"), std::string::npos)
+        << half;
+    EXPECT_NE(render_progress("x", 0, 0, 200).find("  0%"), std::string::npos);
+    EXPECT_NE(render_progress("x", 7, 5, 200).find("100%"), std::string::npos);
+    EXPECT_EQ(render_progress("fetching", 50, 100, 10).size(), 10U);
+}
+
+TEST(Progress, IsSilentWhereThereIsNoTerminal)
+{
+    int ends[2] = {-1, -1};
+    ASSERT_EQ(::pipe2(ends, O_NONBLOCK), 0);
+    {
+        ProgressLine line{ends[1]};
+        EXPECT_FALSE(line.on_terminal());
+        line.show("x", 1, 2);
+    }
+    char c = 0;
+    EXPECT_EQ(::read(ends[0], &c, 1), -1);
+    ::close(ends[0]);
+    ::close(ends[1]);
+}
+
+TEST(ControlAnswer, GivesTheDocumentOrTheDaemonsOwnWords)
+{
+    const auto good = parse_control_answer(200, R"({"a":1})");
+    ASSERT_TRUE(good);
+    EXPECT_EQ((*good)["a"], 1);
+    EXPECT_TRUE(parse_control_answer(204, ""));
+
+    const auto denied =
+        parse_control_answer(403, R"({"error":{"kind":"denied","message":"no trusted key"}})");
+    ASSERT_FALSE(denied);
+    EXPECT_EQ(denied.error().kind(), ErrorKind::kDenied);
+    EXPECT_EQ(denied.error().text(), "no trusted key");
+
+    const auto strange = parse_control_answer(500, "oh\nno");
+    ASSERT_FALSE(strange);
+    EXPECT_NE(strange.error().text().find("500"), std::string::npos);
+    EXPECT_FALSE(parse_control_answer(200, "{"));
+}
+
+TEST(ControlAnswer, FindsRowsInEitherForm)
+{
+    EXPECT_EQ(json_rows(Json::array({1, 2}), "blobs").size(), 2U);
+    EXPECT_EQ(json_rows(Json{{"blobs", {1}}}, "blobs").size(), 1U);
+    EXPECT_EQ(json_rows(Json{{"blobs", 7}}, "blobs").size(), 0U);
+    EXPECT_EQ(json_rows(Json{}, "blobs").size(), 0U);
+}
+
+} // namespace sluice::tools

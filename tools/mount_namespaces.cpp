@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/mount_namespaces.hpp"
+
+#include "base/text.hpp"
+
+#include <fcntl.h>
+#include <filesystem>
+#include <fmt/format.h>
+#include <set>
+#include <sys/stat.h>
+#include <tuple>
+
+namespace sluice::tools {
+
+namespace {
+
+/// What two processes with the same view of the mounts have in common.
+using View = std::tuple<std::uint64_t, std::uint64_t, std::uint64_t>;
+
+std::optional<View> view_of(const std::string& process)
+{
+    struct statx ns {};
+
+    struct statx root {};
+
+    // Without asking a server anything: a root directory on a dead NFS must not hold us up.
+    if (::statx(AT_FDCWD, (process + "/ns/mnt").c_str(), AT_STATX_DONT_SYNC, STATX_INO, &ns) != 0 ||
+        ::statx(
+            AT_FDCWD,
+            (process + "/root").c_str(),
+            AT_STATX_DONT_SYNC,
+            STATX_INO | STATX_MNT_ID,
+            &root
+        ) != 0) {
+        return std::nullopt; // it has ended
+    }
+    return View{ns.stx_ino, root.stx_mnt_id, root.stx_ino};
+}
+
+} // namespace
+
+Result<std::vector<MountTable>> read_all_mount_tables(const std::string& proc)
+{
+    std::vector<MountTable> tables;
+    std::set<View> seen;
+    if (const auto own = view_of(proc + "/self")) {
+        seen.insert(*own);
+    }
+    auto own_table = read_mount_table(proc + "/self/mountinfo");
+    if (!own_table) {
+        return fail(std::move(own_table).error());
+    }
+    tables.push_back(std::move(*own_table));
+
+    std::error_code error;
+    std::filesystem::directory_iterator processes{proc, error};
+    if (error) {
+        return fail_errno(error.value(), proc);
+    }
+    for (; processes != std::filesystem::directory_iterator{}; processes.increment(error)) {
+        if (error) {
+            return fail_errno(error.value(), proc);
+        }
+        const auto name = processes->path().filename().string();
+        if (!parse_u64(name)) {
+            continue;
+        }
+        const std::string process = fmt::format("{}/{}", proc, name);
+        const auto view = view_of(process);
+        if (!view || seen.contains(*view)) {
+            continue;
+        }
+        auto table = read_mount_table(process + "/mountinfo");
+        if (table) {
+            seen.insert(*view);
+            tables.push_back(std::move(*table));
+        } else if (view_of(process
+                   )) { // it lives and hides its mounts: whoever decides by them must know
+            return fail(std::move(table).error());
+        }
+    }
+    return tables;
+}
+
+} // namespace sluice::tools

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/result.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace sluice::tools {
+
+/// What `-o` can say about a mount.
+struct MountOptions {
+    std::uint64_t attributes = 0; ///< MOUNT_ATTR_*, MOUNT_ATTR_RDONLY always among them
+    bool lazy_only =
+        false;          ///< refuse what would have to be downloaded whole before it can be mounted
+    std::string socket; ///< the daemon's; empty: the default
+    std::string layers_dir; ///< empty: the daemon's
+};
+
+/// Parses mount(8)'s comma-separated options. Later ones win. What only mount(8) and systemd look
+/// at (_netdev, x-*, noauto, user, …) is accepted; rw and whatever is unknown is an error that
+/// names it. Pure.
+[[nodiscard]] Result<MountOptions> parse_mount_options(std::string_view text);
+
+/// The same attributes for mount(2): MS_*.
+[[nodiscard]] unsigned long mount_flags(std::uint64_t attributes) noexcept;
+
+} // namespace sluice::tools

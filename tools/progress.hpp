@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace sluice::tools {
+
+/// "label [######......]  45%  12 MiB of 30 MiB", at most `width` columns. Pure.
+[[nodiscard]] std::string
+render_progress(std::string_view label, std::uint64_t done, std::uint64_t total, std::size_t width);
+
+/// One line on a terminal that is drawn over and over; nothing at all where `fd` is no terminal.
+/// The line is taken away at the end.
+class ProgressLine {
+public:
+    explicit ProgressLine(int fd);
+    ProgressLine(const ProgressLine&) = delete;
+    ProgressLine& operator=(const ProgressLine&) = delete;
+
+    ~ProgressLine() { clear(); }
+
+    void show(std::string_view label, std::uint64_t done, std::uint64_t total);
+    void clear();
+
+    [[nodiscard]] bool on_terminal() const noexcept { return terminal_; }
+
+private:
+    void write(std::string_view text) const noexcept;
+
+    int fd_;
+    bool terminal_;
+    bool shown_ = false;
+};
+
+} // namespace sluice::tools
