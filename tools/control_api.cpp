@@ -55,8 +55,7 @@ Result<Json> parse_control_answer(int status, std::string_view body)
         }
     }
     return fail(
-        ErrorKind::kInternal,
-        fmt::format("sluiced answered with status {}: {}", status, printable(trim(body)))
+        ErrorKind::kInternal, fmt::format("sluiced answered with status {}: {}", status, printable(trim(body)))
     );
 }
 

@@ -29,12 +29,8 @@ public:
     /// One request; `body` null: none is sent. The daemon's own error texts come back as they are.
     /// While the answer is awaited, `on_blobs` (where given) gets what GET /v1/blobs says, about
     /// twice a second.
-    [[nodiscard]] virtual Result<Json> call(
-        const std::string& method,
-        const std::string& path,
-        const Json& body = {},
-        const OnBlobs& on_blobs = {}
-    ) = 0;
+    [[nodiscard]] virtual Result<Json>
+    call(const std::string& method, const std::string& path, const Json& body = {}, const OnBlobs& on_blobs = {}) = 0;
 };
 
 /// The daemon's answer: the document of a 2xx, otherwise its {"error":{"kind","message"}} as an

@@ -23,8 +23,7 @@ fetcher::HttpOptions control_options()
 {
     fetcher::HttpOptions options;
     options.user_agent = "sluicectl";
-    options.stall_timeout =
-        kPatience; // silence is the normal state of a request that waits for a download
+    options.stall_timeout = kPatience; // silence is the normal state of a request that waits for a download
     return options;
 }
 
@@ -32,9 +31,7 @@ fetcher::HttpOptions control_options()
 
 class ControlClient::Transport {
 public:
-    explicit Transport(std::string socket)
-        : socket_{std::move(socket)}, client_{loop_, control_options()}
-    {}
+    explicit Transport(std::string socket) : socket_{std::move(socket)}, client_{loop_, control_options()} {}
 
     Result<fetcher::HttpResponse> send(fetcher::HttpRequest request, const OnBlobs& on_blobs)
     {
@@ -50,8 +47,7 @@ public:
         return std::move(*answer);
     }
 
-    [[nodiscard]] fetcher::HttpRequest
-    request(const std::string& method, const std::string& path) const
+    [[nodiscard]] fetcher::HttpRequest request(const std::string& method, const std::string& path) const
     {
         fetcher::HttpRequest request;
         request.method = method;
@@ -64,9 +60,7 @@ public:
 
 private:
     static Task<void> deliver(
-        fetcher::HttpClient& client,
-        fetcher::HttpRequest request,
-        std::optional<Result<fetcher::HttpResponse>>& out
+        fetcher::HttpClient& client, fetcher::HttpRequest request, std::optional<Result<fetcher::HttpResponse>>& out
     )
     {
         auto response = co_await client.send(std::move(request));
@@ -100,9 +94,8 @@ ControlClient::ControlClient(std::string socket)
 
 ControlClient::~ControlClient() = default;
 
-Result<Json> ControlClient::call(
-    const std::string& method, const std::string& path, const Json& body, const OnBlobs& on_blobs
-)
+Result<Json>
+ControlClient::call(const std::string& method, const std::string& path, const Json& body, const OnBlobs& on_blobs)
 {
     auto request = transport_->request(method, path);
     if (!body.is_null()) {
@@ -111,9 +104,7 @@ Result<Json> ControlClient::call(
     }
     const auto response = transport_->send(std::move(request), on_blobs);
     if (!response) {
-        return fail(
-            response.error(), fmt::format("cannot reach sluiced at {} (is it running?)", socket_)
-        );
+        return fail(response.error(), fmt::format("cannot reach sluiced at {} (is it running?)", socket_));
     }
     return parse_control_answer(response->status, response->body);
 }

@@ -16,10 +16,7 @@ public:
     ~ControlClient() override;
 
     [[nodiscard]] Result<Json> call(
-        const std::string& method,
-        const std::string& path,
-        const Json& body = {},
-        const OnBlobs& on_blobs = {}
+        const std::string& method, const std::string& path, const Json& body = {}, const OnBlobs& on_blobs = {}
     ) override;
 
 private:

@@ -15,9 +15,8 @@ namespace {
 
 /// Everything that a mount can be told about itself: what set_mount_attributes() clears before it
 /// sets.
-constexpr std::uint64_t kAllAttributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
-                                         MOUNT_ATTR_NOEXEC | MOUNT_ATTR__ATIME |
-                                         MOUNT_ATTR_NODIRATIME | MOUNT_ATTR_NOSYMFOLLOW;
+constexpr std::uint64_t kAllAttributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
+                                         MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME | MOUNT_ATTR_NOSYMFOLLOW;
 
 } // namespace
 
@@ -27,11 +26,7 @@ Result<FsContext> FsContext::open(const std::string& fs_type)
     if (!fd) {
         const int code = errno;
         if (code == ENODEV) {
-            return fail(
-                ErrorKind::kUnsupported,
-                fmt::format("this kernel has no {} file system", fs_type),
-                code
-            );
+            return fail(ErrorKind::kUnsupported, fmt::format("this kernel has no {} file system", fs_type), code);
         }
         if (code == EPERM) {
             return fail(ErrorKind::kDenied, "mounting needs root (CAP_SYS_ADMIN)", code);
@@ -93,8 +88,7 @@ Result<void> FsContext::create()
 
 Result<UniqueFd> FsContext::mount(std::uint64_t attributes)
 {
-    UniqueFd fd{
-        kAdoptFd, ::fsmount(fd_.get(), FSMOUNT_CLOEXEC, static_cast<unsigned int>(attributes))};
+    UniqueFd fd{kAdoptFd, ::fsmount(fd_.get(), FSMOUNT_CLOEXEC, static_cast<unsigned int>(attributes))};
     if (!fd) {
         return fail(failure(errno, "fsmount"));
     }
@@ -124,13 +118,7 @@ Result<void> set_mount_attributes(const UniqueFd& mount, std::uint64_t attribute
 
 Result<void> attach_mount(const UniqueFd& mount, const std::string& target)
 {
-    if (::move_mount(
-            mount.get(),
-            "",
-            AT_FDCWD,
-            target.c_str(),
-            MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS
-        ) != 0) {
+    if (::move_mount(mount.get(), "", AT_FDCWD, target.c_str(), MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS) != 0) {
         return fail_errno(errno, "mounting at " + target);
     }
     return {};

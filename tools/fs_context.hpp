@@ -29,8 +29,7 @@ public:
     [[nodiscard]] Result<UniqueFd> mount(std::uint64_t attributes);
 
 private:
-    FsContext(UniqueFd fd, std::string fs_type) : fd_{std::move(fd)}, fs_type_{std::move(fs_type)}
-    {}
+    FsContext(UniqueFd fd, std::string fs_type) : fd_{std::move(fd)}, fs_type_{std::move(fs_type)} {}
 
     /// The error of the call that just failed: errno and what the kernel wrote into the context's
     /// log.
@@ -55,7 +54,6 @@ inline constexpr std::size_t kMaxFsStringLength = 255;
 [[nodiscard]] Result<void> attach_mount(const UniqueFd& mount, const std::string& target);
 
 /// The same onto an open directory.
-[[nodiscard]] Result<void>
-attach_mount(const UniqueFd& mount, const UniqueFd& directory, std::string_view name);
+[[nodiscard]] Result<void> attach_mount(const UniqueFd& mount, const UniqueFd& directory, std::string_view name);
 
 } // namespace sluice::tools

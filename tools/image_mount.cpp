@@ -34,12 +34,8 @@ Result<std::string> canonical_directory(const std::string& dir)
 }
 
 /// Mounts all layers that are missing, several at a time; the first error in layer order, if any.
-Result<void> ensure_all(
-    const LayerMounts& layers,
-    const LayerMounts::Hold& hold,
-    const ImageSpec& image,
-    LayerMounter& mounter
-)
+Result<void>
+ensure_all(const LayerMounts& layers, const LayerMounts::Hold& hold, const ImageSpec& image, LayerMounter& mounter)
 {
     std::vector<std::optional<Error>> errors(image.layers.size());
     std::atomic<std::size_t> next{0};
@@ -68,8 +64,7 @@ Result<void> ensure_all(
     return {};
 }
 
-Result<void>
-attach_single(const std::string& layer, const std::string& target, std::uint64_t attributes)
+Result<void> attach_single(const std::string& layer, const std::string& target, std::uint64_t attributes)
 {
     auto mount = clone_mount(layer);
     if (!mount) {
@@ -98,9 +93,7 @@ Result<void> mount_held(
         return ensured;
     }
     if (image.layers.size() == 1) {
-        return attach_single(
-            fmt::format("{}/{}", layers.dir(), image.layers.front().mount_name), target, attributes
-        );
+        return attach_single(fmt::format("{}/{}", layers.dir(), image.layers.front().mount_name), target, attributes);
     }
     OverlayRequest overlay{layers.dir(), {}, image.reference, attributes};
     for (const auto& layer : image.layers) {
@@ -111,8 +104,7 @@ Result<void> mount_held(
 
 /// The names of the layers that make up what is mounted, topmost first; empty when it is none of
 /// ours.
-std::vector<std::string>
-layers_of(const MountEntry& mount, const MountTable& table, const std::string& layers_dir)
+std::vector<std::string> layers_of(const MountEntry& mount, const MountTable& table, const std::string& layers_dir)
 {
     std::vector<std::string> names;
     const auto find_layer = [&](auto&& matches) {
@@ -125,14 +117,10 @@ layers_of(const MountEntry& mount, const MountTable& table, const std::string& l
         }
     };
     if (mount.fs_type == "erofs") {
-        find_layer([&](const MountEntry& entry, std::string_view) {
-            return entry.device == mount.device;
-        });
+        find_layer([&](const MountEntry& entry, std::string_view) { return entry.device == mount.device; });
     }
     for (const auto& dir : overlay_lower_dirs(mount)) {
-        find_layer([&](const MountEntry&, std::string_view name) {
-            return name == last_component(dir);
-        });
+        find_layer([&](const MountEntry&, std::string_view name) { return name == last_component(dir); });
     }
     return names;
 }
@@ -172,8 +160,7 @@ Result<void> mount_image(
     return mounted;
 }
 
-Result<bool>
-is_image_mounted(const std::string& layers_dir, const ImageSpec& image, const std::string& dir)
+Result<bool> is_image_mounted(const std::string& layers_dir, const ImageSpec& image, const std::string& dir)
 {
     const auto table = read_mount_table();
     if (!table) {
@@ -212,14 +199,12 @@ Result<ReleaseReport> unmount_image(const LayerMounts& layers, const std::string
     const MountEntry& mount = **top;
     if (layers_of(mount, *table, layers.dir()).empty()) {
         return fail(
-            ErrorKind::kInvalid,
-            fmt::format("{}: a mount of type {}, not an image of sluice's", dir, mount.fs_type)
+            ErrorKind::kInvalid, fmt::format("{}: a mount of type {}, not an image of sluice's", dir, mount.fs_type)
         );
     }
     if (!layer_name(layers.dir(), mount.mount_point).empty()) {
         return fail(
-            ErrorKind::kInvalid,
-            dir + ": a layer's own mount, which goes when nothing uses it (release-layers)"
+            ErrorKind::kInvalid, dir + ": a layer's own mount, which goes when nothing uses it (release-layers)"
         );
     }
     if (::umount2(mount.mount_point.c_str(), UMOUNT_NOFOLLOW) != 0) {

@@ -31,7 +31,6 @@ is_image_mounted(const std::string& layers_dir, const ImageSpec& image, const st
 
 /// Unmounts `dir`, which must be an image's mount (kInvalid otherwise), and releases the layers
 /// that are unused then.
-[[nodiscard]] Result<ReleaseReport>
-unmount_image(const LayerMounts& layers, const std::string& dir);
+[[nodiscard]] Result<ReleaseReport> unmount_image(const LayerMounts& layers, const std::string& dir);
 
 } // namespace sluice::tools

@@ -14,27 +14,22 @@ namespace {
 // is a kernel bug's trigger.
 constexpr std::size_t kMaxFsid = 248;
 constexpr std::size_t kMaxCookie = 252;
-constexpr std::size_t kMaxMountName =
-    200; // leaves room for the layers directory in fsconfig's 255 bytes
-constexpr std::size_t kMaxLayers = 500; // overlayfs's own limit
+constexpr std::size_t kMaxMountName = 200; // leaves room for the layers directory in fsconfig's 255 bytes
+constexpr std::size_t kMaxLayers = 500;    // overlayfs's own limit
 
 bool is_kernel_name(std::string_view name, std::size_t limit) noexcept
 {
     // Slashes become directories that are not there; commas part mount options; blanks and control
     // bytes are for nobody.
     return !name.empty() && name.size() <= limit &&
-           std::all_of(name.begin(), name.end(), [](char c) {
-               return c > ' ' && c < 0x7f && c != '/' && c != ',';
-           });
+           std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 0x7f && c != '/' && c != ','; });
 }
 
 Failure bad(std::string_view what, std::string_view value)
 {
     return fail(
         ErrorKind::kInvalid,
-        fmt::format(
-            "the daemon's answer: {} '{}' is not fit for the kernel", what, printable(value)
-        )
+        fmt::format("the daemon's answer: {} '{}' is not fit for the kernel", what, printable(value))
     );
 }
 
@@ -65,9 +60,7 @@ Result<std::vector<std::string>> parse_devices(const Json& layer)
     for (const auto& device : *devices) {
         const auto* cookie = device.get_ptr<const std::string*>();
         if (cookie == nullptr || !is_kernel_name(*cookie, kMaxCookie)) {
-            return bad(
-                "device", cookie == nullptr ? std::string_view{"?"} : std::string_view{*cookie}
-            );
+            return bad("device", cookie == nullptr ? std::string_view{"?"} : std::string_view{*cookie});
         }
         cookies.push_back(*cookie);
     }
@@ -82,8 +75,7 @@ Result<LayerSpec> parse_layer(const Json& object)
     layer.domain_id = string_or_empty(object, "domain_id");
     layer.mount_name = string_or_empty(object, "mount_name");
     layer.compressed = flag(object, "compressed");
-    if (const auto* size = json_member(object, "erofs_size");
-        size != nullptr && size->is_number_unsigned()) {
+    if (const auto* size = json_member(object, "erofs_size"); size != nullptr && size->is_number_unsigned()) {
         layer.erofs_size = size->get<std::uint64_t>();
     }
     if (!is_kernel_name(layer.fsid, kMaxFsid)) {
@@ -123,8 +115,8 @@ void drop_repeated(std::vector<LayerSpec>& layers)
 bool is_mount_name(std::string_view name) noexcept
 {
     const auto good = [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               c == '.' || c == '_' || c == '-' || c == '+';
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+               c == '-' || c == '+';
     };
     return !name.empty() && name.size() <= kMaxMountName && name.front() != '.' &&
            std::all_of(name.begin(), name.end(), good);
@@ -147,8 +139,7 @@ Result<ImageSpec> parse_image_spec(const Json& answer)
         }
         if (role == "overlay-data") {
             return fail(
-                ErrorKind::kUnsupported,
-                "the image has data-only layers (overlay-data), which cannot be mounted yet"
+                ErrorKind::kUnsupported, "the image has data-only layers (overlay-data), which cannot be mounted yet"
             );
         }
         auto layer = parse_layer(object);
@@ -164,9 +155,7 @@ Result<ImageSpec> parse_image_spec(const Json& answer)
     if (image.layers.size() > kMaxLayers) {
         return fail(
             ErrorKind::kUnsupported,
-            fmt::format(
-                "the image has {} layers, overlayfs takes {}", image.layers.size(), kMaxLayers
-            )
+            fmt::format("the image has {} layers, overlayfs takes {}", image.layers.size(), kMaxLayers)
         );
     }
     return image;

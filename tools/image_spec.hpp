@@ -17,10 +17,9 @@ struct LayerSpec {
     std::uint64_t erofs_size = 0;
     bool compressed = false;
     std::string fsid;
-    std::string domain_id;  ///< empty: no shared domain
-    std::string mount_name; ///< of the directory below the layers directory
-    std::vector<std::string>
-        devices; ///< cookies of further blobs, in the order of the layer's device table
+    std::string domain_id;            ///< empty: no shared domain
+    std::string mount_name;           ///< of the directory below the layers directory
+    std::vector<std::string> devices; ///< cookies of further blobs, in the order of the layer's device table
 };
 
 /// An image that the daemon has resolved and proved, lowest layer first; no layer occurs twice.

@@ -46,9 +46,7 @@ Error explain(const Error& error)
             error.code()};
     case ENOBUFS:
         return Error{
-            error.kind(),
-            error.text() + " (no daemon bound to /dev/cachefiles, or it refused the blob)",
-            error.code()};
+            error.kind(), error.text() + " (no daemon bound to /dev/cachefiles, or it refused the blob)", error.code()};
     default:
         return error;
     }

@@ -48,17 +48,12 @@ Result<bool> is_mounted(const std::string& path)
     }
     const MountEntry* top = find_top_mount(*table, path);
     if (top != nullptr && top->fs_type != "erofs") {
-        return fail(
-            ErrorKind::kInvalid,
-            fmt::format("{}: a {} is mounted where a layer belongs", path, top->fs_type)
-        );
+        return fail(ErrorKind::kInvalid, fmt::format("{}: a {} is mounted where a layer belongs", path, top->fs_type));
     }
     return top != nullptr;
 }
 
-void release(
-    const LayerUse& layer, const std::string& path, const MountTable& own, ReleaseReport& report
-)
+void release(const LayerUse& layer, const std::string& path, const MountTable& own, ReleaseReport& report)
 {
     const MountEntry* top = find_top_mount(own, path);
     if (layer.used || top == nullptr || top->device != layer.device) {
@@ -80,8 +75,7 @@ void remove_empty_directories(const std::string& dir)
 {
     std::error_code ignored;
     std::vector<std::string> directories;
-    for (std::filesystem::directory_iterator it{dir, ignored};
-         it != std::filesystem::directory_iterator{};
+    for (std::filesystem::directory_iterator it{dir, ignored}; it != std::filesystem::directory_iterator{};
          it.increment(ignored)) {
         auto name = it->path().filename().string();
         if (is_mount_name(name)) {
@@ -131,8 +125,7 @@ Result<LayerMounts::Hold> LayerMounts::hold() const
     return Hold{std::move(*fd)};
 }
 
-Result<std::string>
-LayerMounts::ensure(const Hold&, const LayerSpec& layer, LayerMounter& mounter) const
+Result<std::string> LayerMounts::ensure(const Hold&, const LayerSpec& layer, LayerMounter& mounter) const
 {
     std::string path = fmt::format("{}/{}", dir_, layer.mount_name);
     if (auto mounted = is_mounted(path); !mounted) {

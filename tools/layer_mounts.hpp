@@ -42,8 +42,7 @@ public:
 
     /// Makes sure that the layer is mounted, and says where. Two who want one layer wait for each
     /// other; others do not.
-    [[nodiscard]] Result<std::string>
-    ensure(const Hold& hold, const LayerSpec& layer, LayerMounter& mounter) const;
+    [[nodiscard]] Result<std::string> ensure(const Hold& hold, const LayerSpec& layer, LayerMounter& mounter) const;
 
     /// Unmounts the layers that nothing in any mount namespace uses. Waits for running mounts.
     /// Needs root.

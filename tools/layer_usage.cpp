@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/layer_usage.hpp"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <utility>
@@ -29,10 +30,7 @@ public:
         }
     }
 
-    [[nodiscard]] const std::vector<Occurrence>& showing(DeviceNumber device) const
-    {
-        return by_device_.at(device);
-    }
+    [[nodiscard]] const std::vector<Occurrence>& showing(DeviceNumber device) const { return by_device_.at(device); }
 
     /// Lower directories may be relative, or seen from another root, so that only the last
     /// component can be compared. Layers are named after digests, so nothing else is called like
@@ -107,9 +105,7 @@ private:
     std::string place_;
 };
 
-LayerUse judge(
-    const MountIndex& index, const MountTable& own, const MountEntry& layer, std::string_view name
-)
+LayerUse judge(const MountIndex& index, const MountTable& own, const MountEntry& layer, std::string_view name)
 {
     LayerUse use{std::string{name}, layer.device, false, {}};
     if (const MountEntry* overlay = index.overlay_on(use.name)) {
@@ -154,8 +150,7 @@ std::string_view layer_name(std::string_view layers_dir, std::string_view mount_
     return mount_point.find('/') == std::string_view::npos ? mount_point : std::string_view{};
 }
 
-std::vector<LayerUse>
-find_layers(std::string_view layers_dir, const std::vector<MountTable>& tables)
+std::vector<LayerUse> find_layers(std::string_view layers_dir, const std::vector<MountTable>& tables)
 {
     std::vector<LayerUse> layers;
     if (tables.empty()) {
@@ -169,6 +164,7 @@ find_layers(std::string_view layers_dir, const std::vector<MountTable>& tables)
             layers.push_back(judge(index, own, entry, name));
         }
     }
+    std::sort(layers.begin(), layers.end(), [](const LayerUse& a, const LayerUse& b) { return a.name < b.name; });
     return layers;
 }
 

@@ -24,13 +24,11 @@ struct LayerUse {
 /// mount in other namespaces that would vanish together with it (because their parent mounts get
 /// our unmounts handed on) are not a use, or any service with PrivateTmp= would hold all layers for
 /// ever. Pure.
-[[nodiscard]] std::vector<LayerUse>
-find_layers(std::string_view layers_dir, const std::vector<MountTable>& tables);
+[[nodiscard]] std::vector<LayerUse> find_layers(std::string_view layers_dir, const std::vector<MountTable>& tables);
 
 /// The name of the layer that is mounted at `mount_point`, or empty when that is not directly below
 /// `layers_dir`.
-[[nodiscard]] std::string_view
-layer_name(std::string_view layers_dir, std::string_view mount_point) noexcept;
+[[nodiscard]] std::string_view layer_name(std::string_view layers_dir, std::string_view mount_point) noexcept;
 
 /// The last component of a path.
 [[nodiscard]] std::string_view last_component(std::string_view path) noexcept;

@@ -25,13 +25,7 @@ std::optional<View> view_of(const std::string& process)
 
     // Without asking a server anything: a root directory on a dead NFS must not hold us up.
     if (::statx(AT_FDCWD, (process + "/ns/mnt").c_str(), AT_STATX_DONT_SYNC, STATX_INO, &ns) != 0 ||
-        ::statx(
-            AT_FDCWD,
-            (process + "/root").c_str(),
-            AT_STATX_DONT_SYNC,
-            STATX_INO | STATX_MNT_ID,
-            &root
-        ) != 0) {
+        ::statx(AT_FDCWD, (process + "/root").c_str(), AT_STATX_DONT_SYNC, STATX_INO | STATX_MNT_ID, &root) != 0) {
         return std::nullopt; // it has ended
     }
     return View{ns.stx_ino, root.stx_mnt_id, root.stx_ino};
@@ -74,8 +68,7 @@ Result<std::vector<MountTable>> read_all_mount_tables(const std::string& proc)
         if (table) {
             seen.insert(*view);
             tables.push_back(std::move(*table));
-        } else if (view_of(process
-                   )) { // it lives and hides its mounts: whoever decides by them must know
+        } else if (view_of(process)) { // it lives and hides its mounts: whoever decides by them must know
             return fail(std::move(table).error());
         }
     }

@@ -12,7 +12,6 @@ namespace sluice::tools {
 /// A namespace is read once for each distinct root directory, because a chrooted process's table
 /// shows only what lies below its root. Needs root (other users' /proc entries). Processes that end
 /// meanwhile are skipped.
-[[nodiscard]] Result<std::vector<MountTable>>
-read_all_mount_tables(const std::string& proc = "/proc");
+[[nodiscard]] Result<std::vector<MountTable>> read_all_mount_tables(const std::string& proc = "/proc");
 
 } // namespace sluice::tools

@@ -64,17 +64,14 @@ constexpr std::array<std::string_view, 15> kIgnored{
     "nostrictatime",
 };
 
-constexpr std::array<std::string_view, 6> kIgnoredPrefixes{
-    "x-", "X-", "comment=", "user=", "uhelper=", "helper="};
+constexpr std::array<std::string_view, 6> kIgnoredPrefixes{"x-", "X-", "comment=", "user=", "uhelper=", "helper="};
 
 bool is_ignored(std::string_view option) noexcept
 {
     return std::find(kIgnored.begin(), kIgnored.end(), option) != kIgnored.end() ||
-           std::any_of(
-               kIgnoredPrefixes.begin(),
-               kIgnoredPrefixes.end(),
-               [&](std::string_view prefix) { return option.starts_with(prefix); }
-           );
+           std::any_of(kIgnoredPrefixes.begin(), kIgnoredPrefixes.end(), [&](std::string_view prefix) {
+               return option.starts_with(prefix);
+           });
 }
 
 bool take_value(std::string_view option, std::string_view name, std::string& out)
@@ -88,11 +85,9 @@ bool take_value(std::string_view option, std::string_view name, std::string& out
 
 Result<void> apply(MountOptions& options, std::string_view option)
 {
-    const auto known = std::find_if(
-        kAttributeOptions.begin(),
-        kAttributeOptions.end(),
-        [&](const auto& candidate) { return candidate.name == option; }
-    );
+    const auto known = std::find_if(kAttributeOptions.begin(), kAttributeOptions.end(), [&](const auto& candidate) {
+        return candidate.name == option;
+    });
     if (known != kAttributeOptions.end()) {
         options.attributes = (options.attributes & ~known->clear) | known->set;
         return {};
@@ -101,15 +96,12 @@ Result<void> apply(MountOptions& options, std::string_view option)
         options.lazy_only = true;
         return {};
     }
-    if (take_value(option, "socket=", options.socket) ||
-        take_value(option, "layers-dir=", options.layers_dir) || is_ignored(option)) {
+    if (take_value(option, "socket=", options.socket) || take_value(option, "layers-dir=", options.layers_dir) ||
+        is_ignored(option)) {
         return {};
     }
     if (option == "rw") {
-        return fail(
-            ErrorKind::kInvalid,
-            "images are read-only: option rw is not possible (put an overlay on top)"
-        );
+        return fail(ErrorKind::kInvalid, "images are read-only: option rw is not possible (put an overlay on top)");
     }
     return fail(ErrorKind::kInvalid, fmt::format("unknown mount option '{}'", printable(option)));
 }

@@ -12,10 +12,9 @@ namespace sluice::tools {
 /// What `-o` can say about a mount.
 struct MountOptions {
     std::uint64_t attributes = 0; ///< MOUNT_ATTR_*, MOUNT_ATTR_RDONLY always among them
-    bool lazy_only =
-        false;          ///< refuse what would have to be downloaded whole before it can be mounted
-    std::string socket; ///< the daemon's; empty: the default
-    std::string layers_dir; ///< empty: the daemon's
+    bool lazy_only = false;       ///< refuse what would have to be downloaded whole before it can be mounted
+    std::string socket;           ///< the daemon's; empty: the default
+    std::string layers_dir;       ///< empty: the daemon's
 };
 
 /// Parses mount(8)'s comma-separated options. Later ones win. What only mount(8) and systemd look

@@ -85,8 +85,7 @@ std::optional<MountEntry> parse_line(std::string_view line)
             return std::nullopt;
         }
     }
-    if (fields.size() <
-        at + 3) { // the dash, the type, the source; some file systems show no options at all
+    if (fields.size() < at + 3) { // the dash, the type, the source; some file systems show no options at all
         return std::nullopt;
     }
     entry.fs_type = unescape_octal(fields[at + 1]);
@@ -128,8 +127,7 @@ std::string unescape_octal(std::string_view text)
     for (std::size_t i = 0; i < text.size(); ++i) {
         if (text[i] == '\\' && i + 3 < text.size() && text[i + 1] <= '3' && is_octal(text[i + 1]) &&
             is_octal(text[i + 2]) && is_octal(text[i + 3])) {
-            const int byte =
-                (text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0');
+            const int byte = (text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0');
             out += static_cast<char>(byte);
             i += 3;
         } else {
@@ -154,8 +152,7 @@ Result<MountTable> parse_mountinfo(std::string_view text)
         auto entry = parse_line(line);
         if (!entry) {
             return fail(
-                ErrorKind::kInvalid,
-                fmt::format("mount table, line {}: cannot read '{}'", number, printable(line))
+                ErrorKind::kInvalid, fmt::format("mount table, line {}: cannot read '{}'", number, printable(line))
             );
         }
         table.push_back(std::move(*entry));
@@ -187,8 +184,7 @@ std::vector<std::string> overlay_lower_dirs(const MountEntry& entry)
         return dirs;
     }
     constexpr std::string_view kList = "lowerdir=";
-    constexpr std::string_view kAppended =
-        "lowerdir+="; // one directory, nothing escaped by overlayfs itself
+    constexpr std::string_view kAppended = "lowerdir+="; // one directory, nothing escaped by overlayfs itself
     for (const auto option : split(entry.super_options, ',')) {
         if (option.starts_with(kAppended) && option.size() > kAppended.size()) {
             dirs.push_back(unescape_octal(option.substr(kAppended.size())));
@@ -201,8 +197,7 @@ std::vector<std::string> overlay_lower_dirs(const MountEntry& entry)
 
 const MountEntry* find_mount(const MountTable& table, std::uint64_t id)
 {
-    const auto found =
-        std::find_if(table.begin(), table.end(), [&](const MountEntry& e) { return e.id == id; });
+    const auto found = std::find_if(table.begin(), table.end(), [&](const MountEntry& e) { return e.id == id; });
     return found == table.end() ? nullptr : &*found;
 }
 

@@ -53,8 +53,7 @@ using MountTable = std::vector<MountEntry>;
 
 /// The mount that a path lookup of `mount_point` ends in: the last one stacked there; null when
 /// nothing is mounted there.
-[[nodiscard]] const MountEntry*
-find_top_mount(const MountTable& table, std::string_view mount_point);
+[[nodiscard]] const MountEntry* find_top_mount(const MountTable& table, std::string_view mount_point);
 
 /// The entry whose id is `id`, or null (a parent can lie outside the process's root).
 [[nodiscard]] const MountEntry* find_mount(const MountTable& table, std::uint64_t id);

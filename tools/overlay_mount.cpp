@@ -15,8 +15,7 @@ namespace sluice::tools {
 
 namespace {
 
-constexpr std::size_t kMaxMountData =
-    4095; // a page with its final NUL; the kernel would cut what is longer
+constexpr std::size_t kMaxMountData = 4095; // a page with its final NUL; the kernel would cut what is longer
 
 Result<UniqueFd> make_appended(const OverlayRequest& request)
 {
@@ -28,11 +27,8 @@ Result<UniqueFd> make_appended(const OverlayRequest& request)
     if (auto set = context->set_string("source", named ? request.source : "sluice"); !set) {
         return fail(set.error());
     }
-    for (auto name = request.names.rbegin(); name != request.names.rend();
-         ++name) { // the topmost comes first
-        if (auto set =
-                context->set_string("lowerdir+", fmt::format("{}/{}", request.layers_dir, *name));
-            !set) {
+    for (auto name = request.names.rbegin(); name != request.names.rend(); ++name) { // the topmost comes first
+        if (auto set = context->set_string("lowerdir+", fmt::format("{}/{}", request.layers_dir, *name)); !set) {
             return fail(set.error());
         }
     }
@@ -93,8 +89,7 @@ Result<void> mount_one_string(const OverlayRequest& request, const std::string& 
         );
     }
     const std::string& source = request.source.empty() ? "sluice" : request.source;
-    if (const int code =
-            mount_from(request.layers_dir, source, target, mount_flags(request.attributes), data);
+    if (const int code = mount_from(request.layers_dir, source, target, mount_flags(request.attributes), data);
         code != 0) {
         return fail_errno(code, "mounting an overlay at " + target);
     }
@@ -103,8 +98,7 @@ Result<void> mount_one_string(const OverlayRequest& request, const std::string& 
 
 } // namespace
 
-Result<void>
-mount_overlay(const OverlayRequest& request, const std::string& target, OverlayStyle style)
+Result<void> mount_overlay(const OverlayRequest& request, const std::string& target, OverlayStyle style)
 {
     if (style == OverlayStyle::kOneString) {
         return mount_one_string(request, target);

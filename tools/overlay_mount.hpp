@@ -26,10 +26,7 @@ enum class OverlayStyle : std::uint8_t {
 };
 
 /// Mounts at `target` (absolute). Leaves nothing behind when it fails.
-[[nodiscard]] Result<void> mount_overlay(
-    const OverlayRequest& request,
-    const std::string& target,
-    OverlayStyle style = OverlayStyle::kAuto
-);
+[[nodiscard]] Result<void>
+mount_overlay(const OverlayRequest& request, const std::string& target, OverlayStyle style = OverlayStyle::kAuto);
 
 } // namespace sluice::tools

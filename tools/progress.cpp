@@ -25,8 +25,7 @@ std::size_t terminal_width(int fd) noexcept
 
 } // namespace
 
-std::string
-render_progress(std::string_view label, std::uint64_t done, std::uint64_t total, std::size_t width)
+std::string render_progress(std::string_view label, std::uint64_t done, std::uint64_t total, std::size_t width)
 {
     done = std::min(done, total);
     const double share = total == 0 ? 0.0 : static_cast<double>(done) / static_cast<double>(total);
@@ -56,9 +55,7 @@ void ProgressLine::show(std::string_view label, std::uint64_t done, std::uint64_
         return;
     }
     // One column less than there are: a full line would wrap on some terminals.
-    write(fmt::format(
-        "{}{}", kToLineStart, render_progress(label, done, total, terminal_width(fd_) - 1)
-    ));
+    write(fmt::format("{}{}", kToLineStart, render_progress(label, done, total, terminal_width(fd_) - 1)));
     shown_ = true;
 }
 

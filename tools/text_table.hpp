@@ -29,11 +29,8 @@ public:
     [[nodiscard]] std::string render() const;
 
 private:
-    void append_line(
-        std::string& out,
-        const std::vector<std::string>& cells,
-        const std::vector<std::size_t>& widths
-    ) const;
+    void
+    append_line(std::string& out, const std::vector<std::string>& cells, const std::vector<std::size_t>& widths) const;
 
     std::vector<Column> columns_;
     std::vector<std::vector<std::string>> rows_;

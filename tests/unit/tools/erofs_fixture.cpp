@@ -84,8 +84,7 @@ void MountingTest::TearDown()
     }
 }
 
-tools::LayerSpec
-MountingTest::make_layer(const std::string& name, const std::string& file, std::string_view content)
+tools::LayerSpec MountingTest::make_layer(const std::string& name, const std::string& file, std::string_view content)
 {
     const auto tree = temp_->path() / ("tree-" + name);
     (void)temp_->write(std::filesystem::path{"tree-" + name} / file, content);

@@ -40,8 +40,7 @@ protected:
     void TearDown() override;
 
     /// An image file whose only file is `file`, with `content`.
-    tools::LayerSpec
-    make_layer(const std::string& name, const std::string& file, std::string_view content);
+    tools::LayerSpec make_layer(const std::string& name, const std::string& file, std::string_view content);
 
     [[nodiscard]] static tools::ImageSpec image(std::vector<tools::LayerSpec> layers);
     [[nodiscard]] std::string make_target(const std::string& name) const;

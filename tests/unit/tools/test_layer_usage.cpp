@@ -54,15 +54,10 @@ TEST(LayerUsage, AnOverlayUsesItsLowerDirectoriesHoweverTheyAreNamed)
           "lowerdir=/run/sluice/layers/b:/run/sluice/layers/a",
           "lowerdir+=/run/sluice/layers/a",
           "lowerdir=/host/run/layers/a/"}) {
-        EXPECT_EQ(
-            uses({table(kHost + "11 1 0:50 / /srv/app ro - overlay app ro," + options + "\n")}),
-            Uses{"a+"}
-        ) << options;
+        EXPECT_EQ(uses({table(kHost + "11 1 0:50 / /srv/app ro - overlay app ro," + options + "\n")}), Uses{"a+"})
+            << options;
     }
-    EXPECT_EQ(
-        uses({table(kHost + "11 1 0:50 / /srv/app ro - overlay app ro,lowerdir=b:aa\n")}),
-        Uses{"a-"}
-    );
+    EXPECT_EQ(uses({table(kHost + "11 1 0:50 / /srv/app ro - overlay app ro,lowerdir=b:aa\n")}), Uses{"a-"});
 }
 
 TEST(LayerUsage, OnlyErofsDirectlyBelowTheDirectoryIsALayer)
@@ -82,32 +77,25 @@ TEST(LayerUsage, AMountInAnotherNamespaceIsAUse)
     const std::string other = "101 100 8:1 / / rw - ext4 /dev/sda rw\n"
                               "102 101 0:5 / /run rw - tmpfs tmpfs rw\n"
                               "110 102 0:40 / /run/sluice/layers/a ro - erofs sluice ro\n";
-    EXPECT_EQ(uses({table(kHost), table(other)}), Uses{"a+"})
-        << "a private copy stays when ours goes";
+    EXPECT_EQ(uses({table(kHost), table(other)}), Uses{"a+"}) << "a private copy stays when ours goes";
 }
 
 TEST(LayerUsage, OurOwnMountSeenFromAChrootIsNone)
 {
-    EXPECT_EQ(
-        uses({table(kHost), table("10 2 0:40 / /layers/a ro shared:9 - erofs sluice ro\n")}),
-        Uses{"a-"}
-    );
+    EXPECT_EQ(uses({table(kHost), table("10 2 0:40 / /layers/a ro shared:9 - erofs sluice ro\n")}), Uses{"a-"});
 }
 
 TEST(LayerUsage, CopiesThatFollowOurUnmountAreNoUse)
 {
-    const std::string slave =
-        "101 100 8:1 / / rw master:1 - ext4 /dev/sda rw\n"
-        "102 101 0:5 / /run rw shared:70 master:2 - tmpfs tmpfs rw\n"
-        "110 102 0:40 / /run/sluice/layers/a ro shared:71 master:9 - erofs sluice ro\n";
-    const std::string slave_of_slave =
-        "201 200 8:1 / / rw - ext4 /dev/sda rw\n"
-        "202 201 0:5 /sluice /sl rw master:70 - tmpfs tmpfs rw\n"
-        "210 202 0:40 / /sl/layers/a ro master:71 - erofs sluice ro\n";
+    const std::string slave = "101 100 8:1 / / rw master:1 - ext4 /dev/sda rw\n"
+                              "102 101 0:5 / /run rw shared:70 master:2 - tmpfs tmpfs rw\n"
+                              "110 102 0:40 / /run/sluice/layers/a ro shared:71 master:9 - erofs sluice ro\n";
+    const std::string slave_of_slave = "201 200 8:1 / / rw - ext4 /dev/sda rw\n"
+                                       "202 201 0:5 /sluice /sl rw master:70 - tmpfs tmpfs rw\n"
+                                       "210 202 0:40 / /sl/layers/a ro master:71 - erofs sluice ro\n";
     EXPECT_EQ(uses({table(kHost), table(slave)}), Uses{"a-"});
     EXPECT_EQ(uses({table(kHost), table(slave_of_slave), table(slave)}), Uses{"a-"});
-    EXPECT_EQ(uses({table(kHost), table(slave_of_slave)}), Uses{"a+"})
-        << "nothing shows that group 70 follows group 2";
+    EXPECT_EQ(uses({table(kHost), table(slave_of_slave)}), Uses{"a+"}) << "nothing shows that group 70 follows group 2";
 }
 
 TEST(LayerUsage, AFollowingNamespacesMountElsewhereIsAUse)

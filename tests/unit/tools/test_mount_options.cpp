@@ -26,8 +26,7 @@ TEST(MountOptions, AreReadOnlyAndNothingElseByDefault)
 TEST(MountOptions, TheLaterOneWins)
 {
     EXPECT_EQ(
-        attributes("nodev,nosuid,noexec"),
-        MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC
+        attributes("nodev,nosuid,noexec"), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC
     );
     EXPECT_EQ(attributes("nodev,nosuid,dev"), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID);
     EXPECT_EQ(attributes("noatime,relatime"), MOUNT_ATTR_RDONLY);
@@ -46,10 +45,7 @@ TEST(MountOptions, OursAreTaken)
 
 TEST(MountOptions, WhatIsForOthersIsSkipped)
 {
-    EXPECT_EQ(
-        attributes("_netdev,x-systemd.automount,X-mount.mkdir,noauto,nofail,comment=hello,,"),
-        MOUNT_ATTR_RDONLY
-    );
+    EXPECT_EQ(attributes("_netdev,x-systemd.automount,X-mount.mkdir,noauto,nofail,comment=hello,,"), MOUNT_ATTR_RDONLY);
 }
 
 TEST(MountOptions, NamesWhatItDoesNotKnow)

@@ -62,8 +62,7 @@ TEST(MountTable, NamesTheLineItCannotRead)
           "1 0 0:1 / / rw - t",
           "1 0 0:99999999999 / / rw - t s o",
           "1 0 0:1 / / rw shared:x - t s o"}) {
-        const auto table =
-            parse_mountinfo(std::string{"1 0 0:1 / / rw - rootfs none rw\n"} + bad + "\n");
+        const auto table = parse_mountinfo(std::string{"1 0 0:1 / / rw - rootfs none rw\n"} + bad + "\n");
         ASSERT_FALSE(table) << bad;
         EXPECT_NE(table.error().text().find("line 2"), std::string::npos) << table.error().text();
     }
@@ -79,9 +78,8 @@ TEST(MountTable, ReadsTheKernelsOwnTable)
 
 TEST(MountTable, FindsTheUppermostOfAStack)
 {
-    const auto table = parse_mountinfo(
-        "1 0 0:1 / / rw - rootfs none rw\n2 1 0:2 / /m rw - ext4 a rw\n3 2 0:3 / /m rw - xfs b rw\n"
-    );
+    const auto table =
+        parse_mountinfo("1 0 0:1 / / rw - rootfs none rw\n2 1 0:2 / /m rw - ext4 a rw\n3 2 0:3 / /m rw - xfs b rw\n");
     ASSERT_TRUE(table);
     EXPECT_EQ(find_top_mount(*table, "/m")->fs_type, "xfs");
     EXPECT_EQ(find_top_mount(*table, "/n"), nullptr);

@@ -96,8 +96,7 @@ TEST_F(MountingTest, ShowsAnImageOfOneLayerThroughABindMount)
     const auto app = image({make_layer("a", "hello", "world")});
     const auto dir = make_target("m");
 
-    const auto mounted =
-        mount_image(layers, app, dir, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC, mounter_);
+    const auto mounted = mount_image(layers, app, dir, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC, mounter_);
     ASSERT_TRUE(mounted) << mounted.error().text();
     EXPECT_EQ(read_file(dir + "/hello"), "world");
     EXPECT_EQ(mounted_layers(), Names{"a"});
@@ -106,8 +105,7 @@ TEST_F(MountingTest, ShowsAnImageOfOneLayerThroughABindMount)
 
     ASSERT_EQ(::statvfs(dir.c_str(), &info), 0);
     EXPECT_EQ(
-        info.f_flag & (ST_RDONLY | ST_NOEXEC | ST_NOSUID | ST_NODEV),
-        static_cast<unsigned long>(ST_RDONLY | ST_NOEXEC)
+        info.f_flag & (ST_RDONLY | ST_NOEXEC | ST_NOSUID | ST_NODEV), static_cast<unsigned long>(ST_RDONLY | ST_NOEXEC)
     ) << "the mount has the options it was given, not the layer's";
 
     const auto report = unmount_image(layers, dir);
@@ -126,12 +124,7 @@ TEST_F(MountingTest, LaysTheUpperLayerOverTheLower)
     for (const auto style : {tools::OverlayStyle::kAuto, tools::OverlayStyle::kOneString}) {
         const auto dir = make_target("m");
         const auto mounted = mount_image(
-            layers,
-            image({lower, other, upper}),
-            dir,
-            MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV,
-            mounter_,
-            style
+            layers, image({lower, other, upper}), dir, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV, mounter_, style
         );
         ASSERT_TRUE(mounted) << mounted.error().text();
         EXPECT_EQ(read_file(dir + "/file"), "from above");
@@ -145,8 +138,7 @@ TEST_F(MountingTest, LaysTheUpperLayerOverTheLower)
 
         const auto released = layers.release_unused();
         ASSERT_TRUE(released);
-        EXPECT_EQ(released->in_use, (Names{"low", "mid", "top"}))
-            << "an overlay's layers are in use";
+        EXPECT_EQ(released->in_use, (Names{"low", "mid", "top"})) << "an overlay's layers are in use";
         const auto unmounted = unmount_image(layers, dir);
         ASSERT_TRUE(unmounted) << unmounted.error().text();
         EXPECT_EQ(mounted_layers(), Names{});
@@ -158,14 +150,11 @@ TEST_F(MountingTest, StacksFortyLayersEitherWay)
     const auto layers = open_layers();
     std::vector<tools::LayerSpec> specs;
     for (int i = 0; i < 40; ++i) {
-        specs.push_back(make_layer(
-            fmt::format("{:064x}", i), fmt::format("file{}", i), fmt::format("layer {}", i)
-        ));
+        specs.push_back(make_layer(fmt::format("{:064x}", i), fmt::format("file{}", i), fmt::format("layer {}", i)));
     }
     for (const auto style : {tools::OverlayStyle::kAppended, tools::OverlayStyle::kOneString}) {
         const auto dir = make_target("m");
-        const auto mounted =
-            mount_image(layers, image(specs), dir, MOUNT_ATTR_RDONLY, mounter_, style);
+        const auto mounted = mount_image(layers, image(specs), dir, MOUNT_ATTR_RDONLY, mounter_, style);
         ASSERT_TRUE(mounted) << mounted.error().text();
         for (int i = 0; i < 40; ++i) {
             EXPECT_EQ(read_file(fmt::format("{}/file{}", dir, i)), fmt::format("layer {}", i));
@@ -181,9 +170,7 @@ TEST_F(MountingTest, DoesNotMoveTheWorkingDirectoryOfItsCaller)
     const auto before = std::filesystem::current_path();
     const auto both = image({make_layer("a", "f", "1"), make_layer("b", "g", "2")});
     const auto dir = make_target("m");
-    ASSERT_TRUE(
-        mount_image(layers, both, dir, MOUNT_ATTR_RDONLY, mounter_, tools::OverlayStyle::kOneString)
-    );
+    ASSERT_TRUE(mount_image(layers, both, dir, MOUNT_ATTR_RDONLY, mounter_, tools::OverlayStyle::kOneString));
     EXPECT_EQ(std::filesystem::current_path(), before);
     ASSERT_TRUE(unmount_image(layers, dir));
 }
@@ -201,9 +188,8 @@ TEST_F(MountingTest, FiftyAtOnceShareOneMountOfTheLayer)
     std::atomic<int> good{0};
     for (int i = 0; i < kDirectories; ++i) {
         threads.emplace_back([&, i] {
-            const auto mounted = mount_image(
-                layers, app, dirs[static_cast<std::size_t>(i)], MOUNT_ATTR_RDONLY, mounter_
-            );
+            const auto mounted =
+                mount_image(layers, app, dirs[static_cast<std::size_t>(i)], MOUNT_ATTR_RDONLY, mounter_);
             good += mounted ? 1 : 0;
         });
     }
@@ -262,12 +248,8 @@ TEST_F(MountingTest, APlainUmountIsEnoughForTheNextRelease)
     const auto shared = make_layer("base", "base", "1");
     const auto one = make_target("one");
     const auto two = make_target("two");
-    ASSERT_TRUE(mount_image(
-        layers, image({shared, make_layer("x", "x", "1")}), one, MOUNT_ATTR_RDONLY, mounter_
-    ));
-    ASSERT_TRUE(mount_image(
-        layers, image({shared, make_layer("y", "y", "1")}), two, MOUNT_ATTR_RDONLY, mounter_
-    ));
+    ASSERT_TRUE(mount_image(layers, image({shared, make_layer("x", "x", "1")}), one, MOUNT_ATTR_RDONLY, mounter_));
+    ASSERT_TRUE(mount_image(layers, image({shared, make_layer("y", "y", "1")}), two, MOUNT_ATTR_RDONLY, mounter_));
     EXPECT_EQ(mounter_.mounts(), 3);
 
     ASSERT_EQ(::umount(one.c_str()), 0);
@@ -291,8 +273,7 @@ TEST_F(MountingTest, AFailedMountLeavesNothingBehindAndSaysWhy)
     const auto dir = make_target("m");
     const auto mounted = mount_image(layers, image({good, bad}), dir, MOUNT_ATTR_RDONLY, mounter_);
     ASSERT_FALSE(mounted);
-    EXPECT_NE(mounted.error().text().find("sha256:bad"), std::string::npos)
-        << mounted.error().text();
+    EXPECT_NE(mounted.error().text().find("sha256:bad"), std::string::npos) << mounted.error().text();
     EXPECT_EQ(mounted_layers(), Names{});
     EXPECT_EQ(layer_directories(), Names{});
     EXPECT_TRUE(std::filesystem::is_empty(dir));
@@ -303,8 +284,7 @@ TEST_F(MountingTest, AnImageThatIsNoneFailsAndLeavesNothing)
     const auto layers = open_layers();
     const auto broken = make_layer("broken", "f", "1");
     mounter_.add("broken", temp_->write("broken.erofs", std::string(8192, 'x')).string());
-    const auto mounted =
-        mount_image(layers, image({broken}), make_target("m"), MOUNT_ATTR_RDONLY, mounter_);
+    const auto mounted = mount_image(layers, image({broken}), make_target("m"), MOUNT_ATTR_RDONLY, mounter_);
     ASSERT_FALSE(mounted);
     EXPECT_EQ(mounted.error().code(), EINVAL);
     EXPECT_EQ(layer_directories(), Names{});
@@ -316,21 +296,17 @@ TEST_F(MountingTest, PutsTheKernelsOwnWordsIntoTheError)
     ASSERT_TRUE(context);
     const auto set = context->set_string("no-such-option", "1");
     ASSERT_FALSE(set);
-    EXPECT_NE(set.error().text().find("Unknown parameter"), std::string::npos)
-        << set.error().text();
+    EXPECT_NE(set.error().text().find("Unknown parameter"), std::string::npos) << set.error().text();
     const auto too_long = context->set_string("source", std::string(256, 'x'));
     ASSERT_FALSE(too_long);
-    EXPECT_NE(too_long.error().text().find("256 bytes"), std::string::npos)
-        << too_long.error().text();
+    EXPECT_NE(too_long.error().text().find("256 bytes"), std::string::npos) << too_long.error().text();
 }
 
 TEST_F(MountingTest, AMissingTargetFailsBeforeAnyLayerIsMounted)
 {
     const auto layers = open_layers();
     const auto missing = (temp_->path() / "nowhere").string();
-    const auto mounted = mount_image(
-        layers, image({make_layer("a", "f", "1")}), missing, MOUNT_ATTR_RDONLY, mounter_
-    );
+    const auto mounted = mount_image(layers, image({make_layer("a", "f", "1")}), missing, MOUNT_ATTR_RDONLY, mounter_);
     ASSERT_FALSE(mounted);
     EXPECT_EQ(mounted.error().code(), ENOENT);
     EXPECT_EQ(mounter_.mounts(), 0);
@@ -380,12 +356,9 @@ TEST_F(MountingTest, AnotherNamespacesMountKeepsTheLayer)
 {
     const auto layers = open_layers();
     const auto dir = make_target("m");
-    ASSERT_TRUE(
-        mount_image(layers, image({make_layer("a", "f", "1")}), dir, MOUNT_ATTR_RDONLY, mounter_)
-    );
+    ASSERT_TRUE(mount_image(layers, image({make_layer("a", "f", "1")}), dir, MOUNT_ATTR_RDONLY, mounter_));
     Companion container{[] {
-        return ::unshare(CLONE_NEWNS) == 0 &&
-               ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
+        return ::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
     }};
     ASSERT_TRUE(container.ready());
     ASSERT_EQ(::umount(dir.c_str()), 0);
@@ -408,10 +381,8 @@ TEST_F(MountingTest, AnotherNamespacesOverlayKeepsItsLayers)
     for (const auto style : {tools::OverlayStyle::kAuto, tools::OverlayStyle::kOneString}) {
         ASSERT_TRUE(mount_image(layers, both, dir, MOUNT_ATTR_RDONLY, mounter_, style));
         const auto private_copy = [&] {
-            return ::unshare(CLONE_NEWNS) == 0 &&
-                   ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-                   ::umount((layers_dir() + "/a").c_str()) == 0 &&
-                   ::umount((layers_dir() + "/b").c_str()) == 0;
+            return ::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                   ::umount((layers_dir() + "/a").c_str()) == 0 && ::umount((layers_dir() + "/b").c_str()) == 0;
         };
         Companion container{private_copy};
         ASSERT_TRUE(container.ready());
@@ -431,14 +402,11 @@ TEST_F(MountingTest, ACopyOfTheImagesMountKeepsTheLayerInASlaveNamespaceToo)
     const auto layers = open_layers();
     ASSERT_TRUE(make_mount_point(layers_dir(), MS_SHARED));
     const auto dir = make_target("m");
-    ASSERT_TRUE(
-        mount_image(layers, image({make_layer("a", "f", "1")}), dir, MOUNT_ATTR_RDONLY, mounter_)
-    );
+    ASSERT_TRUE(mount_image(layers, image({make_layer("a", "f", "1")}), dir, MOUNT_ATTR_RDONLY, mounter_));
     // As systemd starts services with PrivateTmp= and their like: all mounts copied, following the
     // host's.
     Companion service{[] {
-        return ::unshare(CLONE_NEWNS) == 0 &&
-               ::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0 &&
+        return ::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0 &&
                ::mount(nullptr, "/", nullptr, MS_REC | MS_SHARED, nullptr) == 0;
     }};
     ASSERT_TRUE(service.ready());
@@ -462,8 +430,7 @@ TEST_F(MountingTest, ASlaveNamespaceWithOnlyTheLayersCopyLetsItGo)
         ASSERT_TRUE(hold && layers.ensure(*hold, make_layer("a", "f", "1"), mounter_));
     }
     const auto become_service = [] {
-        return ::unshare(CLONE_NEWNS) == 0 &&
-               ::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0 &&
+        return ::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0 &&
                ::mount(nullptr, "/", nullptr, MS_REC | MS_SHARED, nullptr) == 0;
     };
     Companion service{become_service};
@@ -488,9 +455,7 @@ TEST_F(MountingTest, UnmountRefusesWhatIsNotAnImage)
     EXPECT_NE(refused.error().text().find("tmpfs"), std::string::npos);
 
     const auto image_dir = make_target("i");
-    ASSERT_TRUE(mount_image(
-        layers, image({make_layer("a", "f", "1")}), image_dir, MOUNT_ATTR_RDONLY, mounter_
-    ));
+    ASSERT_TRUE(mount_image(layers, image({make_layer("a", "f", "1")}), image_dir, MOUNT_ATTR_RDONLY, mounter_));
     EXPECT_FALSE(unmount_image(layers, layers_dir() + "/a"));
     EXPECT_EQ(mounted_layers(), Names{"a"});
     const auto link = temp_->path() / "link";
@@ -525,8 +490,8 @@ int main(int argc, char** argv)
 {
     ::testing::InitGoogleTest(&argc, argv);
     // Nothing that these tests mount is ever seen outside, or outlives this process.
-    if (::geteuid() == 0 && (::unshare(CLONE_NEWNS) != 0 ||
-                             ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)) {
+    if (::geteuid() == 0 &&
+        (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)) {
         fmt::print("1..0 # SKIP: no mount namespace of our own to be had\n");
         return 77;
     }

@@ -25,8 +25,7 @@ TEST(TextTable, AlignsItsColumns)
 TEST(Progress, ShowsTheShareThatIsThere)
 {
     const auto half = render_progress("fetching", 50, 100, 200);
-    EXPECT_NE(half.find("fetching [###############...............]  50%"), std::string::npos)
-        << half;
+    EXPECT_NE(half.find("fetching [###############...............]  50%"), std::string::npos) << half;
     EXPECT_NE(render_progress("x", 0, 0, 200).find("  0%"), std::string::npos);
     EXPECT_NE(render_progress("x", 7, 5, 200).find("100%"), std::string::npos);
     EXPECT_EQ(render_progress("fetching", 50, 100, 10).size(), 10U);
@@ -54,8 +53,7 @@ TEST(ControlAnswer, GivesTheDocumentOrTheDaemonsOwnWords)
     EXPECT_EQ((*good)["a"], 1);
     EXPECT_TRUE(parse_control_answer(204, ""));
 
-    const auto denied =
-        parse_control_answer(403, R"({"error":{"kind":"denied","message":"no trusted key"}})");
+    const auto denied = parse_control_answer(403, R"({"error":{"kind":"denied","message":"no trusted key"}})");
     ASSERT_FALSE(denied);
     EXPECT_EQ(denied.error().kind(), ErrorKind::kDenied);
     EXPECT_EQ(denied.error().text(), "no trusted key");
