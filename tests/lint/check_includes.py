@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Who may include whom: the arrows between our folders, and the one folder that each foreign library belongs to."""
+import pathlib
+import re
+import sys
+
+sys.dont_write_bytecode = True
+import sources  # noqa: E402
+
+# A folder may include itself and these. From lib/ the others see the C header only.
+MIDDLE = ("protocol", "cache", "fetcher", "trust")
+ARROWS = {
+    "base": (),
+    "lib": ("base",),
+    **{folder: ("base", "lib") for folder in MIDDLE},
+    "daemon": ("base", "lib", *MIDDLE),
+    "tools": ("base", "lib", *MIDDLE),
+}
+# Foreign headers, and the folders that wrap them.
+FENCES = (
+    (r"systemd/", ("base",)),
+    (r"tl/expected", ("base",)),
+    (r"nlohmann/", ("base",)),
+    (r"linux/cachefiles", ("protocol",)),
+    (r"sqlite3", ("cache",)),
+    (r"curl/", ("fetcher",)),
+    (r"openssl/", ("trust",)),
+    (r"microhttpd", ("daemon",)),
+    (r"CLI/", ("tools",)),
+    (r"gtest/|gmock/", ("tests",)),
+    (r"benchmark/", ("tests",)),
+)
+# Fakes and measurements need servers and references of their own; unit tests don't.
+FREE = ("tests/support", "tests/integration", "tests/bench")
+GENERATED = ("sluice_config.h",)
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+
+
+def allowed_folders(path):
+    """The folders whose headers the file at `path` may include; None: any."""
+    top = path.parts[0]
+    if top != "tests":
+        return (top, *ARROWS[top])
+    if path.parts[1] == "unit" and path.parts[2] in ARROWS:
+        tested = path.parts[2]
+        return ("tests", tested, *ARROWS[tested])
+    return None
+
+
+def own_include_fault(path, included, root):
+    if included in GENERATED:
+        return None
+    target = pathlib.PurePosixPath(included)
+    if len(target.parts) < 2 or not (pathlib.Path(root) / included).is_file():
+        return f'"{included}" is no header of ours; own headers are named by folder ("base/text.hpp"), others go in <>'
+    allowed = allowed_folders(path)
+    top = target.parts[0]
+    if allowed is not None and top not in allowed:
+        return f"{path.parts[0]}/ must not include {top}/ ({included})"
+    if top == "lib" and path.parts[0] not in ("lib", "tests") and target.suffix != ".h":
+        return f"of lib/ others may include the C header only, not {included}"
+    return None
+
+
+def foreign_include_fault(path, included):
+    if str(path).startswith(FREE):
+        return None
+    folder = path.parts[0]
+    if folder == "tests" and len(path.parts) > 2 and path.parts[1] == "unit":
+        folder = path.parts[2]  # a unit test may use what the code that it tests may use
+    for pattern, folders in FENCES:
+        if re.match(pattern, included) and folder not in folders and path.parts[0] not in folders:
+            return f"<{included}> belongs to {' and '.join(name + '/' for name in folders)} only"
+    return None
+
+
+def check(root):
+    faults = []
+    for path in sources.code_files(root):
+        for number, line in enumerate((pathlib.Path(root) / path).read_text(errors="replace").splitlines(), 1):
+            match = INCLUDE.match(line)
+            if not match:
+                continue
+            quote, included = match.groups()
+            fault = own_include_fault(path, included, root) if quote == '"' else foreign_include_fault(path, included)
+            if fault:
+                faults.append(f"{path}:{number}: {fault}")
+    return faults
+
+
+if __name__ == "__main__":
+    found = check(sys.argv[1])
+    print("\n".join(found) or "includes follow the layers")
+    sys.exit(1 if found else 0)

@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Each check finds a planted fault, and nothing in a tree without one."""
+import contextlib
+import io
+import pathlib
+import shutil
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+import check_files  # noqa: E402
+import check_includes  # noqa: E402
+import check_packages  # noqa: E402
+import run_tool  # noqa: E402
+
+LICENCE = "// SPDX-License-Identifier: Apache-2.0\n"
+HEADER = LICENCE + "#pragma once\n"
+
+
+class Tree(unittest.TestCase):
+    def setUp(self):
+        self.root = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.root)
+        for folder in ("base", "protocol", "cache", "lib", "daemon"):
+            self.write(f"{folder}/a.hpp", HEADER)
+        self.write("lib/sluice.h", LICENCE)
+
+    def write(self, path, text):
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    def faults_of(self, check, path, text):
+        self.write(path, text)
+        return [fault for fault in check.check(self.root) if fault.startswith(path)]
+
+
+class Includes(Tree):
+    def assert_fault(self, path, include):
+        self.assertEqual(len(self.faults_of(check_includes, path, LICENCE + include + "\n")), 1, (path, include))
+
+    def assert_fine(self, path, include):
+        self.assertEqual(self.faults_of(check_includes, path, LICENCE + include + "\n"), [], (path, include))
+
+    def test_arrows(self):
+        self.assert_fault("protocol/x.cpp", '#include "cache/a.hpp"')
+        self.assert_fault("cache/x.cpp", '#  include "daemon/a.hpp"')
+        self.assert_fault("base/x.cpp", '#include "protocol/a.hpp"')
+        self.assert_fault("tools/x.cpp", '#include "daemon/a.hpp"')
+        self.assert_fault("tests/unit/cache/test_x.cpp", '#include "protocol/a.hpp"')
+        self.assert_fine("daemon/x.cpp", '#include "cache/a.hpp"')
+        self.assert_fine("cache/x.cpp", '#include "base/a.hpp"')
+        self.assert_fine("tests/unit/cache/test_x.cpp", '#include "cache/a.hpp"')
+        self.assert_fine("tests/integration/test_x.cpp", '#include "daemon/a.hpp"')
+
+    def test_of_lib_only_the_c_header(self):
+        self.assert_fault("cache/x.cpp", '#include "lib/a.hpp"')
+        self.assert_fine("cache/x.cpp", '#include "lib/sluice.h"')
+        self.assert_fine("lib/x.cpp", '#include "lib/a.hpp"')
+
+    def test_own_headers_are_named_by_folder(self):
+        self.assert_fault("cache/x.cpp", '#include "a.hpp"')
+        self.assert_fault("cache/x.cpp", '#include "cache/not-there.hpp"')
+
+    def test_fences(self):
+        for header in ("systemd/sd-event.h", "sqlite3.h", "curl/curl.h", "openssl/evp.h", "microhttpd.h", "CLI/CLI.hpp",
+                       "nlohmann/json.hpp", "tl/expected.hpp", "gtest/gtest.h", "benchmark/benchmark.h"):
+            self.assert_fault("protocol/x.cpp", f"#include <{header}>")
+        self.assert_fault("cache/x.cpp", "#include <linux/cachefiles.h>")
+        self.assert_fine("cache/x.cpp", "#include <sqlite3.h>")
+        self.assert_fine("tests/unit/cache/test_x.cpp", "#include <gtest/gtest.h>")
+        self.assert_fine("tests/unit/cache/test_x.cpp", "#include <sqlite3.h>")
+        self.assert_fault("tests/unit/cache/test_x.cpp", "#include <curl/curl.h>")
+        self.assert_fine("tests/support/fake.cpp", "#include <openssl/ssl.h>")
+        self.assert_fine("protocol/x.cpp", "#include <fmt/format.h>")
+        self.assert_fine("protocol/x.cpp", "#include <vector>")
+
+
+class Files(Tree):
+    def test_size(self):
+        self.assertTrue(self.faults_of(check_files, "base/x.cpp", LICENCE + "\n" * 400))
+        self.assertFalse(self.faults_of(check_files, "base/x.cpp", LICENCE + "\n" * 399))
+        self.assertTrue(self.faults_of(check_files, "base/x.hpp", HEADER + "\n" * 199))
+        self.assertFalse(self.faults_of(check_files, "base/x.hpp", HEADER + "\n" * 198))
+
+    def test_licence(self):
+        self.assertTrue(self.faults_of(check_files, "base/x.cpp", "int x;\n"))
+        self.assertTrue(self.faults_of(check_files, "base/meson.build", "lib = 1\n"))
+        self.assertTrue(self.faults_of(check_files, "try", "#!/usr/bin/env bash\necho\n"))
+        self.assertFalse(self.faults_of(check_files, "try", "#!/usr/bin/env bash\n" + LICENCE.replace("//", "#")))
+
+    def test_guard(self):
+        self.assertTrue(self.faults_of(check_files, "base/x.hpp", LICENCE + "int x;\n"))
+
+    def test_marks(self):
+        for mark in ("TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"):
+            self.assertTrue(self.faults_of(check_files, "base/x.cpp", f"{LICENCE}// {mark}: later\n"), mark)
+        self.assertFalse(self.faults_of(check_files, "base/x.cpp", LICENCE + "// todos and hacks are words too\n"))
+
+    def test_clean_tree(self):
+        self.assertEqual(check_files.check(self.root) + check_includes.check(self.root), [])
+
+
+class Packages(Tree):
+    def faults(self, listing, page):
+        self.write("packaging/apt-packages", listing)
+        self.write("docs/dependencies.md", page)
+        return check_packages.check(self.root)
+
+    def test_agreement(self):
+        self.assertEqual(self.faults("# a\ng++ build it compiles\n", "`g++`"), [])
+        self.assertEqual(len(self.faults("g++ build it compiles\n", "nothing")), 1)
+        self.assertEqual(len(self.faults("g++\n", "`g++`")), 1)
+        self.assertEqual(len(self.faults("g++ build one\ng++ test two\n", "`g++`")), 1)
+
+
+class Tools(Tree):
+    def result(self, tool, path, text):
+        self.write(".clang-format", "BasedOnStyle: LLVM\n")
+        self.write(path, text)
+        with contextlib.redirect_stdout(io.StringIO()):
+            return run_tool.run(tool, self.root)
+
+    @unittest.skipUnless(shutil.which("clang-format"), "clang-format is not installed")
+    def test_clang_format(self):
+        self.assertEqual(self.result("clang-format", "base/x.cpp", LICENCE + "int x;\n"), 0)
+        self.assertEqual(self.result("clang-format", "base/x.cpp", LICENCE + "int   x ;\n"), 1)
+
+    @unittest.skipUnless(shutil.which("shellcheck"), "shellcheck is not installed")
+    def test_shellcheck(self):
+        self.assertEqual(self.result("shellcheck", "try", "#!/usr/bin/env bash\necho hello\n"), 0)
+        self.assertEqual(self.result("shellcheck", "try", '#!/usr/bin/env bash\ncd "$1"\n'), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
