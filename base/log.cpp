@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <string>
 
+#include <syslog.h>
 #include <unistd.h>
 
 namespace sluice::log {
@@ -13,6 +14,7 @@ namespace {
 
 std::atomic<Level> g_level{Level::kInfo};
 std::string g_program = "sluiced"; // set once, before any thread is started
+std::atomic<bool> g_syslog{false};
 
 bool journal_reads_stderr() noexcept
 {
@@ -25,6 +27,12 @@ bool journal_reads_stderr() noexcept
 void set_level(Level level) noexcept
 {
     g_level = level;
+}
+
+void use_syslog() noexcept
+{
+    ::openlog(nullptr, LOG_PID, LOG_DAEMON); // a null name stands for the program's own
+    g_syslog = true;
 }
 
 bool enabled(Level level) noexcept
@@ -40,6 +48,10 @@ void set_program_name(std::string_view name)
 void write(Level level, std::string_view text) noexcept
 {
     if (!enabled(level)) {
+        return;
+    }
+    if (g_syslog) {
+        ::syslog(static_cast<int>(level), "%.*s", static_cast<int>(text.size()), text.data());
         return;
     }
     try {
