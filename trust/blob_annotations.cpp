@@ -20,11 +20,7 @@ const std::string* find(const Annotations& annotations, const char* name)
     return it == annotations.end() ? nullptr : &it->second;
 }
 
-Failure
-bad(const char* name,
-    const std::string& value,
-    std::string_view why,
-    ErrorKind kind = ErrorKind::kInvalid)
+Failure bad(const char* name, const std::string& value, std::string_view why, ErrorKind kind = ErrorKind::kInvalid)
 {
     return fail(kind, fmt::format("annotation {} \"{}\": {}", name, printable(value, 100), why));
 }
@@ -35,12 +31,7 @@ Result<void> check_block_size(const Annotations& annotations)
     if (text == nullptr || parse_u64(*text) == kBlockSize) {
         return {};
     }
-    return bad(
-        kBlockSizeAnnotation,
-        *text,
-        "only blocks of 4096 bytes are supported",
-        ErrorKind::kUnsupported
-    );
+    return bad(kBlockSizeAnnotation, *text, "only blocks of 4096 bytes are supported", ErrorKind::kUnsupported);
 }
 
 Result<Digest> parse_root(const std::string& text)
@@ -48,8 +39,7 @@ Result<Digest> parse_root(const std::string& text)
     auto root = Digest::parse(text);
     if (!root) {
         const auto colon = text.find(':');
-        const bool other =
-            colon != std::string::npos && std::string_view{text}.substr(0, colon) != "sha256";
+        const bool other = colon != std::string::npos && std::string_view{text}.substr(0, colon) != "sha256";
         return bad(
             kRootDigestAnnotation,
             text,
@@ -72,8 +62,7 @@ std::optional<ByteRange> parse_index_range(std::string_view text, std::uint64_t 
     return ByteRange{*begin, *end};
 }
 
-Result<std::optional<ChunkIndexRef>>
-parse_index(const Annotations& annotations, std::uint64_t blob_size)
+Result<std::optional<ChunkIndexRef>> parse_index(const Annotations& annotations, std::uint64_t blob_size)
 {
     const auto* range_text = find(annotations, kIndexRangeAnnotation);
     const auto* digest_text = find(annotations, kIndexDigestAnnotation);
@@ -83,11 +72,7 @@ parse_index(const Annotations& annotations, std::uint64_t blob_size)
     }
     const auto range = parse_index_range(*range_text, blob_size);
     if (!range) {
-        return bad(
-            kIndexRangeAnnotation,
-            *range_text,
-            fmt::format("not a range of a blob of {} bytes", blob_size)
-        );
+        return bad(kIndexRangeAnnotation, *range_text, fmt::format("not a range of a blob of {} bytes", blob_size));
     }
     const auto digest = Digest::parse(*digest_text);
     if (!digest) {
@@ -112,26 +97,21 @@ Result<void> check_superblock(std::span<const std::byte> block, const MerkleGeom
         return fail(ErrorKind::kUnsupported, "dm-verity superblock: " + std::move(what));
     };
     if (le_at(block, 8, 4) != 1 || le_at(block, 12, 4) != 1) {
-        return refuse(fmt::format(
-            "version {}, hash type {}; only 1 and 1 are supported",
-            le_at(block, 8, 4),
-            le_at(block, 12, 4)
-        ));
+        return refuse(
+            fmt::format("version {}, hash type {}; only 1 and 1 are supported", le_at(block, 8, 4), le_at(block, 12, 4))
+        );
     }
     const auto name = as_text(block.subspan(32, 32));
     const auto algorithm = name.substr(0, name.find('\0'));
     if (algorithm != "sha256") {
-        return refuse(
-            fmt::format("algorithm \"{}\"; only sha256 is supported", printable(algorithm))
-        );
+        return refuse(fmt::format("algorithm \"{}\"; only sha256 is supported", printable(algorithm)));
     }
     if (le_at(block, 64, 4) != kBlockSize || le_at(block, 68, 4) != kBlockSize) {
         return refuse("only blocks of 4096 bytes are supported");
     }
     if (le_at(block, 80, 2) != 0) {
         return refuse(fmt::format(
-            "a salt of {} bytes; only unsalted trees are supported (veritysetup format --salt=-)",
-            le_at(block, 80, 2)
+            "a salt of {} bytes; only unsalted trees are supported (veritysetup format --salt=-)", le_at(block, 80, 2)
         ));
     }
     if (le_at(block, 72, 8) != geometry.data_blocks()) {
@@ -171,16 +151,14 @@ Result<BlobTrust> parse_blob_trust(const Annotations& annotations, std::uint64_t
     const auto* root_text = find(annotations, kRootDigestAnnotation);
     if (offset_text == nullptr && root_text == nullptr) {
         return fail(
-            ErrorKind::kNotFound,
-            fmt::format("no annotations {} and {}", kHashOffsetAnnotation, kRootDigestAnnotation)
+            ErrorKind::kNotFound, fmt::format("no annotations {} and {}", kHashOffsetAnnotation, kRootDigestAnnotation)
         );
     }
     if (offset_text == nullptr || root_text == nullptr) {
         return fail(
             ErrorKind::kInvalid,
             fmt::format(
-                "annotation {} is missing",
-                offset_text == nullptr ? kHashOffsetAnnotation : kRootDigestAnnotation
+                "annotation {} is missing", offset_text == nullptr ? kHashOffsetAnnotation : kRootDigestAnnotation
             )
         );
     }
@@ -203,11 +181,7 @@ Result<BlobTrust> parse_blob_trust(const Annotations& annotations, std::uint64_t
         return bad(
             kHashOffsetAnnotation,
             *offset_text,
-            fmt::format(
-                "with its tree of {} bytes it ends behind the blob's {}",
-                geometry->tree_size(),
-                blob_size
-            )
+            fmt::format("with its tree of {} bytes it ends behind the blob's {}", geometry->tree_size(), blob_size)
         );
     }
     const auto index = parse_index(annotations, blob_size);
@@ -217,9 +191,8 @@ Result<BlobTrust> parse_blob_trust(const Annotations& annotations, std::uint64_t
     return BlobTrust{*offset, *root, *offset, *geometry, *index};
 }
 
-Result<std::uint64_t> locate_tree(
-    const BlobTrust& trust, std::uint64_t blob_size, std::span<const std::byte> at_hash_offset
-)
+Result<std::uint64_t>
+locate_tree(const BlobTrust& trust, std::uint64_t blob_size, std::span<const std::byte> at_hash_offset)
 {
     if (!as_text(at_hash_offset).starts_with(kMagic)) {
         return trust.tree_offset;

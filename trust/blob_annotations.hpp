@@ -15,8 +15,7 @@
 
 namespace sluice::trust {
 
-using Annotations =
-    std::map<std::string, std::string, std::less<>>; // as the fetcher hands them over
+using Annotations = std::map<std::string, std::string, std::less<>>; // as the fetcher hands them over
 
 inline constexpr const char* kHashOffsetAnnotation = "org.erofs.dmverity.hash_offset";
 inline constexpr const char* kRootDigestAnnotation = "org.erofs.dmverity.root_digest";
@@ -53,14 +52,12 @@ struct BlobTrust {
 /// Reads and bounds-checks the annotations against the blob's size. NotFound: no dm-verity
 /// annotations at all; Invalid: they contradict themselves or the size; Unsupported: another hash
 /// or block size.
-[[nodiscard]] Result<BlobTrust>
-parse_blob_trust(const Annotations& annotations, std::uint64_t blob_size);
+[[nodiscard]] Result<BlobTrust> parse_blob_trust(const Annotations& annotations, std::uint64_t blob_size);
 
 /// The tree's offset in the blob, given what is found at `trust.tree_offset`: the first min(512,
 /// what is left) bytes or more. A dm-verity superblock there is checked (Unsupported: salted or
 /// another hash) and skipped.
-[[nodiscard]] Result<std::uint64_t> locate_tree(
-    const BlobTrust& trust, std::uint64_t blob_size, std::span<const std::byte> at_hash_offset
-);
+[[nodiscard]] Result<std::uint64_t>
+locate_tree(const BlobTrust& trust, std::uint64_t blob_size, std::span<const std::byte> at_hash_offset);
 
 } // namespace sluice::trust

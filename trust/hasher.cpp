@@ -35,9 +35,7 @@ MdContextPtr new_context()
 Digest finish_and_reset(EVP_MD_CTX* context)
 {
     Digest::Bytes bytes{};
-    require(EVP_DigestFinal_ex(
-        context, static_cast<unsigned char*>(static_cast<void*>(bytes.data())), nullptr
-    ));
+    require(EVP_DigestFinal_ex(context, static_cast<unsigned char*>(static_cast<void*>(bytes.data())), nullptr));
     require(EVP_DigestInit_ex2(context, nullptr, nullptr));
     return Digest{bytes};
 }

@@ -37,8 +37,7 @@ std::string KeyRing::describe() const
     return text.empty() ? "none" : text;
 }
 
-const PublicKey*
-KeyRing::find_signer(std::span<const std::byte> message, std::span<const std::byte> signature) const
+const PublicKey* KeyRing::find_signer(std::span<const std::byte> message, std::span<const std::byte> signature) const
 {
     const auto made_it = [&](const PublicKey& key) { return key.verify(message, signature); };
     const auto it = std::find_if(keys_.begin(), keys_.end(), made_it);

@@ -36,9 +36,7 @@ void MerkleBuilder::update(std::span<const std::byte> data)
     size_ += data.size();
     if (!partial_.empty()) {
         const auto take = std::min(data.size(), kBlockSize - partial_.size());
-        partial_.insert(
-            partial_.end(), data.begin(), data.begin() + static_cast<std::ptrdiff_t>(take)
-        );
+        partial_.insert(partial_.end(), data.begin(), data.begin() + static_cast<std::ptrdiff_t>(take));
         data = data.subspan(take);
         if (partial_.size() == kBlockSize) {
             add_block(partial_);
@@ -67,9 +65,7 @@ MerkleBuilder::Tree MerkleBuilder::finish()
     for (unsigned level = 0; level < geometry.levels(); ++level) {
         const auto range = geometry.bytes(level);
         const auto blocks = std::span{tree.bytes}.subspan(range.begin(), range.size());
-        std::copy(
-            digests.begin(), digests.end(), blocks.begin()
-        ); // what it does not fill stays zero
+        std::copy(digests.begin(), digests.end(), blocks.begin()); // what it does not fill stays zero
         digests.clear();
         for (std::uint64_t i = 0; i < geometry.blocks(level); ++i) {
             append(digests, sha256(blocks.subspan(i * kBlockSize, kBlockSize)));

@@ -16,9 +16,8 @@ class MerkleBuilder {
 public:
     struct Tree {
         Digest root;
-        std::vector<std::byte>
-            bytes; ///< geometry's layout: top level first; empty for one block of data
-        std::uint64_t data_size = 0; ///< bytes that were fed, before padding
+        std::vector<std::byte> bytes; ///< geometry's layout: top level first; empty for one block of data
+        std::uint64_t data_size = 0;  ///< bytes that were fed, before padding
     };
 
     void update(std::span<const std::byte> data);

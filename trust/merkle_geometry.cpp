@@ -12,19 +12,13 @@ Result<MerkleGeometry> MerkleGeometry::for_size(std::uint64_t data_size)
     if (data_size == 0 || data_size % kBlockSize != 0) {
         return fail(
             ErrorKind::kInvalid,
-            fmt::format(
-                "hash tree over {} bytes: must be a multiple of {}, and not 0",
-                data_size,
-                kBlockSize
-            )
+            fmt::format("hash tree over {} bytes: must be a multiple of {}, and not 0", data_size, kBlockSize)
         );
     }
     if (data_size > kMaxDataSize) {
         return fail(
             ErrorKind::kInvalid,
-            fmt::format(
-                "hash tree over {} bytes: more than the {} supported", data_size, kMaxDataSize
-            )
+            fmt::format("hash tree over {} bytes: more than the {} supported", data_size, kMaxDataSize)
         );
     }
     return for_blocks(data_size / kBlockSize);
@@ -52,8 +46,7 @@ std::uint64_t MerkleGeometry::blocks(unsigned level) const noexcept
     return level_[level].blocks;
 }
 
-ByteRange
-MerkleGeometry::bytes(unsigned level, std::uint64_t first, std::uint64_t count) const noexcept
+ByteRange MerkleGeometry::bytes(unsigned level, std::uint64_t first, std::uint64_t count) const noexcept
 {
     assert(first <= blocks(level) && count <= blocks(level) - first);
     const auto begin = level_[level].offset + first * kBlockSize;

@@ -17,8 +17,7 @@ inline constexpr std::uint64_t kDigestsPerBlock = kBlockSize / Digest::kSize;
 /// is one block and is stored first. A value; pure arithmetic.
 class MerkleGeometry {
 public:
-    static constexpr std::uint64_t kMaxDataSize = std::uint64_t{1}
-                                                  << 56; ///< nothing here can overflow below it
+    static constexpr std::uint64_t kMaxDataSize = std::uint64_t{1} << 56; ///< nothing here can overflow below it
     static constexpr unsigned kMaxLevels = 7;
 
     /// For data of `data_size` bytes: a multiple of 4096, not 0, at most kMaxDataSize; Invalid
@@ -43,14 +42,10 @@ public:
 
     /// Bytes, counted from the tree's start, of `count` hash blocks of `level` from `first` on;
     /// they must exist.
-    [[nodiscard]] ByteRange
-    bytes(unsigned level, std::uint64_t first, std::uint64_t count) const noexcept;
+    [[nodiscard]] ByteRange bytes(unsigned level, std::uint64_t first, std::uint64_t count) const noexcept;
 
     /// All of one level.
-    [[nodiscard]] ByteRange bytes(unsigned level) const noexcept
-    {
-        return bytes(level, 0, blocks(level));
-    }
+    [[nodiscard]] ByteRange bytes(unsigned level) const noexcept { return bytes(level, 0, blocks(level)); }
 
     /// The front of the tree: everything but the leaf level. 1/128 of the tree, and best fetched in
     /// one go.

@@ -79,8 +79,7 @@ std::vector<TreeRun> MerkleTree::missing_for(ByteRange data, std::uint64_t widen
         const auto grid = std::max<std::uint64_t>(widen, 1);
         const auto begin = wanted[level].first / grid * grid;
         const auto rest = geometry_.blocks(level) - wanted[level].second - 1;
-        const auto end =
-            wanted[level].second + 1 + std::min(rest, grid - 1 - wanted[level].second % grid);
+        const auto end = wanted[level].second + 1 + std::min(rest, grid - 1 - wanted[level].second % grid);
         for (auto index = begin; index < end; ++index) {
             if (find(level, index) != nullptr || !parent_loaded(level, index)) {
                 continue;
@@ -98,8 +97,7 @@ std::vector<TreeRun> MerkleTree::missing_for(ByteRange data, std::uint64_t widen
 }
 
 // Digests number `first` and on that stand in the hash blocks of `level`.
-std::vector<Digest>
-MerkleTree::digests(unsigned level, std::uint64_t first, std::uint64_t count) const
+std::vector<Digest> MerkleTree::digests(unsigned level, std::uint64_t first, std::uint64_t count) const
 {
     std::vector<Digest> found;
     found.reserve(count);
@@ -165,9 +163,7 @@ void MerkleTree::insert_upper(std::span<const std::byte> bytes)
     assert(bytes.size() == geometry_.upper_bytes().size());
     for (unsigned level = geometry_.levels(); level-- > 1;) {
         const auto range = geometry_.bytes(level);
-        insert(
-            {level, 0, geometry_.blocks(level), range}, bytes.subspan(range.begin(), range.size())
-        );
+        insert({level, 0, geometry_.blocks(level), range}, bytes.subspan(range.begin(), range.size()));
     }
 }
 
@@ -188,12 +184,10 @@ void MerkleTree::trim(std::size_t budget)
     }
 }
 
-std::optional<std::size_t>
-first_mismatch(std::span<const std::byte> blocks, std::span<const Digest> expected)
+std::optional<std::size_t> first_mismatch(std::span<const std::byte> blocks, std::span<const Digest> expected)
 {
     for (std::size_t i = 0; i < expected.size(); ++i) {
-        if (blocks.size() / kBlockSize <= i ||
-            sha256(blocks.subspan(i * kBlockSize, kBlockSize)) != expected[i]) {
+        if (blocks.size() / kBlockSize <= i || sha256(blocks.subspan(i * kBlockSize, kBlockSize)) != expected[i]) {
             return i;
         }
     }
@@ -203,9 +197,7 @@ first_mismatch(std::span<const std::byte> blocks, std::span<const Digest> expect
     return std::nullopt;
 }
 
-bool prove_upper(
-    const MerkleGeometry& geometry, const Digest& root, std::span<const std::byte> bytes
-)
+bool prove_upper(const MerkleGeometry& geometry, const Digest& root, std::span<const std::byte> bytes)
 {
     if (bytes.size() != geometry.upper_bytes().size()) {
         return false;
@@ -220,8 +212,7 @@ bool prove_upper(
         const auto below = geometry.blocks(level - 1);
         expected.clear();
         for (std::uint64_t i = 0; i < below; ++i) {
-            const auto block =
-                blocks.subspan(i / kDigestsPerBlock * kBlockSize).first<kBlockSize>();
+            const auto block = blocks.subspan(i / kDigestsPerBlock * kBlockSize).first<kBlockSize>();
             expected.push_back(digest_at(block, i % kDigestsPerBlock));
         }
     }

@@ -76,8 +76,7 @@ private:
 
     [[nodiscard]] const Node* find(unsigned level, std::uint64_t index) const;
     [[nodiscard]] bool parent_loaded(unsigned level, std::uint64_t index) const;
-    [[nodiscard]] std::vector<Digest>
-    digests(unsigned level, std::uint64_t first, std::uint64_t count) const;
+    [[nodiscard]] std::vector<Digest> digests(unsigned level, std::uint64_t first, std::uint64_t count) const;
 
     MerkleGeometry geometry_;
     Digest root_;
@@ -93,7 +92,6 @@ first_mismatch(std::span<const std::byte> blocks, std::span<const Digest> expect
 
 /// Whether `bytes` are exactly the tree's upper part (geometry.upper_bytes()) under `root`. Pure:
 /// for workers.
-[[nodiscard]] bool
-prove_upper(const MerkleGeometry& geometry, const Digest& root, std::span<const std::byte> bytes);
+[[nodiscard]] bool prove_upper(const MerkleGeometry& geometry, const Digest& root, std::span<const std::byte> bytes);
 
 } // namespace sluice::trust

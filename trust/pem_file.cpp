@@ -42,9 +42,7 @@ Result<std::string> read_pem_file(const std::filesystem::path& file)
         }
         text.append(piece.data(), static_cast<std::size_t>(count));
         if (text.size() > kMaxPemSize) {
-            return fail(
-                ErrorKind::kInvalid, fmt::format("{}: longer than {} bytes", what, kMaxPemSize)
-            );
+            return fail(ErrorKind::kInvalid, fmt::format("{}: longer than {} bytes", what, kMaxPemSize));
         }
     }
 }

@@ -27,31 +27,25 @@ std::string join(const std::vector<std::string>& parts, std::string_view between
 
 } // namespace
 
-Result<VerifiedBy>
-require_signature(const SignatureSearch& search, const Digest& manifest, const KeyRing& keys)
+Result<VerifiedBy> require_signature(const SignatureSearch& search, const Digest& manifest, const KeyRing& keys)
 {
     std::vector<std::string> reasons;
     const auto count = std::min(search.candidates.size(), kMaxSignatures);
     for (std::size_t i = 0; i < count; ++i) {
         const auto& candidate = search.candidates[i];
         if (!candidate.signature) {
-            reasons.push_back(
-                fmt::format("{}: {}", candidate.source, candidate.signature.error().text())
-            );
+            reasons.push_back(fmt::format("{}: {}", candidate.source, candidate.signature.error().text()));
             continue;
         }
-        auto verified = std::visit(
-            [&](const auto& form) { return verify(form, manifest, keys); }, *candidate.signature
-        );
+        auto verified =
+            std::visit([&](const auto& form) { return verify(form, manifest, keys); }, *candidate.signature);
         if (verified) {
             return verified;
         }
         reasons.push_back(fmt::format("{}: {}", candidate.source, verified.error().text()));
     }
     if (search.candidates.size() > count) {
-        reasons.push_back(
-            fmt::format("{} more were not looked at", search.candidates.size() - count)
-        );
+        reasons.push_back(fmt::format("{} more were not looked at", search.candidates.size() - count));
     }
     const auto looked = search.places.empty() ? "nowhere" : join(search.places, "; ");
     const auto found = reasons.empty() ? std::string{"found no signature"}

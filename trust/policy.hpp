@@ -22,9 +22,8 @@ struct SignatureCandidate {
 
 /// What was looked at on behalf of one image.
 struct SignatureSearch {
-    std::string image; ///< the reference that is to be mounted
-    std::vector<std::string>
-        places; ///< each place asked: "registry.example:5000/team/app, tag sha256-….sig"
+    std::string image;               ///< the reference that is to be mounted
+    std::vector<std::string> places; ///< each place asked: "registry.example:5000/team/app, tag sha256-….sig"
     std::vector<SignatureCandidate> candidates; ///< what was found there
 };
 

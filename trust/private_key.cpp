@@ -22,8 +22,7 @@ bool has(std::string_view pem, std::string_view words)
 
 Result<PrivateKey> PrivateKey::parse(std::string_view pem, std::string name)
 {
-    if (has(pem, "BEGIN ENCRYPTED COSIGN PRIVATE KEY") ||
-        has(pem, "BEGIN ENCRYPTED SIGSTORE PRIVATE KEY")) {
+    if (has(pem, "BEGIN ENCRYPTED COSIGN PRIVATE KEY") || has(pem, "BEGIN ENCRYPTED SIGSTORE PRIVATE KEY")) {
         return fail(
             ErrorKind::kUnsupported,
             fmt::format(
@@ -47,8 +46,7 @@ Result<PrivateKey> PrivateKey::parse(std::string_view pem, std::string name)
     }
     if (has(pem, "BEGIN PUBLIC KEY")) {
         return fail(
-            ErrorKind::kInvalid,
-            fmt::format("key {}: this is a public key, which cannot sign", printable(name))
+            ErrorKind::kInvalid, fmt::format("key {}: this is a public key, which cannot sign", printable(name))
         );
     }
     const auto bio = open_pem(pem);
@@ -57,11 +55,7 @@ Result<PrivateKey> PrivateKey::parse(std::string_view pem, std::string name)
     if (key == nullptr) {
         return fail(
             ErrorKind::kInvalid,
-            fmt::format(
-                "key {}: no readable private key in PEM ({})",
-                printable(name),
-                take_openssl_errors()
-            )
+            fmt::format("key {}: no readable private key in PEM ({})", printable(name), take_openssl_errors())
         );
     }
     auto half = PublicKey::adopt(std::move(key), std::move(name));
@@ -98,8 +92,7 @@ Result<std::vector<std::byte>> PrivateKey::sign(std::span<const std::byte> messa
         }
     }
     return fail(
-        ErrorKind::kInternal,
-        fmt::format("key {}: cannot sign: {}", printable(public_.name_), take_openssl_errors())
+        ErrorKind::kInternal, fmt::format("key {}: cannot sign: {}", printable(public_.name_), take_openssl_errors())
     );
 }
 

@@ -22,8 +22,7 @@ namespace sluice::trust {
 namespace {
 
 constexpr int kMinRsaBits = 2048;
-constexpr int kMaxRsaBits =
-    16384; // OpenSSL refuses larger ones itself, after having spent the time
+constexpr int kMaxRsaBits = 16384; // OpenSSL refuses larger ones itself, after having spent the time
 
 Failure unsupported(std::string_view name, std::string_view what)
 {
@@ -85,9 +84,7 @@ Result<Digest> id_of(EVP_PKEY* key, std::string_view name)
     unsigned char* der = nullptr;
     const int length = i2d_PUBKEY(key, &der);
     if (length <= 0) {
-        return fail(
-            ErrorKind::kInvalid, fmt::format("key {}: {}", printable(name), take_openssl_errors())
-        );
+        return fail(ErrorKind::kInvalid, fmt::format("key {}: {}", printable(name), take_openssl_errors()));
     }
     const auto id = sha256(std::as_bytes(std::span{der, static_cast<std::size_t>(length)}));
     OPENSSL_free(der);
@@ -152,9 +149,7 @@ Result<PublicKey> PublicKey::parse(std::string_view pem, std::string name)
     if (pem.find("PRIVATE KEY-----") != std::string_view::npos) {
         return fail(
             ErrorKind::kInvalid,
-            fmt::format(
-                "key {}: this is a private key; only its public half belongs here", printable(name)
-            )
+            fmt::format("key {}: this is a private key; only its public half belongs here", printable(name))
         );
     }
     const auto bio = open_pem(pem);
@@ -163,11 +158,7 @@ Result<PublicKey> PublicKey::parse(std::string_view pem, std::string name)
     if (key == nullptr) {
         return fail(
             ErrorKind::kInvalid,
-            fmt::format(
-                "key {}: no readable \"BEGIN PUBLIC KEY\" block ({})",
-                printable(name),
-                take_openssl_errors()
-            )
+            fmt::format("key {}: no readable \"BEGIN PUBLIC KEY\" block ({})", printable(name), take_openssl_errors())
         );
     }
     return adopt(std::move(key), std::move(name));
@@ -187,16 +178,14 @@ std::string PublicKey::describe() const
     return fmt::format("{} ({}, {})", printable(name_), to_string(type_), id_.hex().substr(0, 16));
 }
 
-bool PublicKey::verify(std::span<const std::byte> message, std::span<const std::byte> signature)
-    const
+bool PublicKey::verify(std::span<const std::byte> message, std::span<const std::byte> signature) const
 {
     const MdContextPtr context{EVP_MD_CTX_new()};
     const auto* text = static_cast<const unsigned char*>(static_cast<const void*>(message.data()));
     const auto* sig = static_cast<const unsigned char*>(static_cast<const void*>(signature.data()));
-    const bool good =
-        context != nullptr &&
-        EVP_DigestVerifyInit(context.get(), nullptr, digest_for(type_), nullptr, key_.get()) == 1 &&
-        EVP_DigestVerify(context.get(), sig, signature.size(), text, message.size()) == 1;
+    const bool good = context != nullptr &&
+                      EVP_DigestVerifyInit(context.get(), nullptr, digest_for(type_), nullptr, key_.get()) == 1 &&
+                      EVP_DigestVerify(context.get(), sig, signature.size(), text, message.size()) == 1;
     if (!good) {
         ERR_clear_error(); // a wrong signature is an answer, not an event of this thread
     }

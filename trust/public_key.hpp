@@ -43,15 +43,13 @@ public:
 
     /// Whether `signature` (ECDSA: DER; RSA: PKCS#1 v1.5; Ed25519: pure) is this key's over exactly
     /// `message`.
-    [[nodiscard]] bool
-    verify(std::span<const std::byte> message, std::span<const std::byte> signature) const;
+    [[nodiscard]] bool verify(std::span<const std::byte> message, std::span<const std::byte> signature) const;
 
 private:
     friend class PrivateKey;
 
     PublicKey() = default;
-    [[nodiscard]] static Result<PublicKey>
-    adopt(std::shared_ptr<evp_pkey_st> key, std::string name);
+    [[nodiscard]] static Result<PublicKey> adopt(std::shared_ptr<evp_pkey_st> key, std::string name);
 
     std::shared_ptr<evp_pkey_st> key_;
     std::string name_;

@@ -82,11 +82,7 @@ Result<std::string> check_payload(const Json& payload, const Digest& manifest)
     if (*digest != manifest.to_string()) {
         return fail(
             ErrorKind::kDenied,
-            fmt::format(
-                "signature payload: signed for {}, not for {}",
-                printable(*digest, 80),
-                manifest.to_string()
-            )
+            fmt::format("signature payload: signed for {}, not for {}", printable(*digest, 80), manifest.to_string())
         );
     }
     const auto identity = member(**critical, "identity");
@@ -104,18 +100,14 @@ std::string signature_tag(const Digest& manifest)
     return fmt::format("sha256-{}.sig", manifest.hex());
 }
 
-Result<VerifiedBy>
-verify_simple_signing(const SimpleSigning& signature, const Digest& manifest, const KeyRing& keys)
+Result<VerifiedBy> verify_simple_signing(const SimpleSigning& signature, const Digest& manifest, const KeyRing& keys)
 {
-    if (signature.payload.size() > kMaxPayloadSize ||
-        signature.signature.size() > kMaxSignatureText) {
+    if (signature.payload.size() > kMaxPayloadSize || signature.signature.size() > kMaxSignatureText) {
         return invalid("too long");
     }
     const auto raw = decode_base64(signature.signature);
     if (!raw || raw->empty()) {
-        return fail(
-            ErrorKind::kInvalid, fmt::format("annotation {}: not base64", kSimpleSigningAnnotation)
-        );
+        return fail(ErrorKind::kInvalid, fmt::format("annotation {}: not base64", kSimpleSigningAnnotation));
     }
     const auto* signer = keys.find_signer(as_byte_span(signature.payload), *raw);
     if (signer == nullptr) {
@@ -132,9 +124,8 @@ verify_simple_signing(const SimpleSigning& signature, const Digest& manifest, co
     return VerifiedBy{signer->name(), signer->id(), std::move(*reference)};
 }
 
-Result<SimpleSigning> make_simple_signing(
-    std::string_view docker_reference, const Digest& manifest, const PrivateKey& key
-)
+Result<SimpleSigning>
+make_simple_signing(std::string_view docker_reference, const Digest& manifest, const PrivateKey& key)
 {
     Json payload;
     payload["critical"]["identity"]["docker-reference"] = docker_reference;

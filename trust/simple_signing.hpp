@@ -14,10 +14,9 @@
 
 namespace sluice::trust {
 
-inline constexpr std::string_view kSimpleSigningMediaType =
-    "application/vnd.dev.cosign.simplesigning.v1+json";
+inline constexpr std::string_view kSimpleSigningMediaType = "application/vnd.dev.cosign.simplesigning.v1+json";
 inline constexpr std::string_view kSimpleSigningAnnotation = "dev.cosignproject.cosign/signature";
-inline constexpr std::size_t kMaxSignatures = 64; ///< layers looked at in one signature manifest
+inline constexpr std::size_t kMaxSignatures = 64;           ///< layers looked at in one signature manifest
 inline constexpr std::size_t kMaxPayloadSize = 64 * 1024;   ///< bytes; refuse to fetch more
 inline constexpr std::size_t kMaxSignatureText = 16 * 1024; ///< base64 characters
 
@@ -26,8 +25,7 @@ inline constexpr std::size_t kMaxSignatureText = 16 * 1024; ///< base64 characte
 
 /// One signature as it was fetched. Nothing in it is believed yet.
 struct SimpleSigning {
-    std::string
-        payload; ///< the layer blob, byte for byte; the caller has checked its digest and size
+    std::string payload;   ///< the layer blob, byte for byte; the caller has checked its digest and size
     std::string signature; ///< kSimpleSigningAnnotation of the layer: base64
 };
 
@@ -46,8 +44,7 @@ verify_simple_signing(const SimpleSigning& signature, const Digest& manifest, co
 
 /// A signed payload for `manifest`, as cosign makes it. `docker_reference` is the repository
 /// without tag.
-[[nodiscard]] Result<SimpleSigning> make_simple_signing(
-    std::string_view docker_reference, const Digest& manifest, const PrivateKey& key
-);
+[[nodiscard]] Result<SimpleSigning>
+make_simple_signing(std::string_view docker_reference, const Digest& manifest, const PrivateKey& key);
 
 } // namespace sluice::trust

@@ -43,8 +43,7 @@ struct Good {
 /// Loads what `range` needs from `bytes`; false when a hash block is refused.
 bool load(MerkleTree& tree, ByteRange range, std::uint64_t widen, std::span<const std::byte> bytes)
 {
-    for (auto runs = tree.missing_for(range, widen); !runs.empty();
-         runs = tree.missing_for(range, widen)) {
+    for (auto runs = tree.missing_for(range, widen); !runs.empty(); runs = tree.missing_for(range, widen)) {
         for (const auto& run : runs) {
             const auto blocks = bytes.subspan(run.bytes.begin(), run.bytes.size());
             if (first_mismatch(blocks, tree.expected_of(run))) {
@@ -59,9 +58,7 @@ bool load(MerkleTree& tree, ByteRange range, std::uint64_t widen, std::span<cons
 void check_tree(std::span<const std::byte> input)
 {
     static const Good good;
-    const auto number = [&](std::size_t at) {
-        return at < input.size() ? std::to_integer<std::size_t>(input[at]) : 0;
-    };
+    const auto number = [&](std::size_t at) { return at < input.size() ? std::to_integer<std::size_t>(input[at]) : 0; };
     const auto at = (number(0) | number(1) << 8) % good.tree.bytes.size();
     const auto first = (number(2) | number(3) << 8) % kBlocks;
     const auto count = std::min<std::uint64_t>(kBlocks - first, number(4) % 16 + 1);
@@ -91,9 +88,7 @@ void check_tree(std::span<const std::byte> input)
 void check_annotations(std::span<const std::byte> input)
 {
     const auto parts = split(as_text(input), '\n');
-    const auto part = [&](std::size_t i) {
-        return i < parts.size() ? std::string{parts[i]} : std::string{};
-    };
+    const auto part = [&](std::size_t i) { return i < parts.size() ? std::string{parts[i]} : std::string{}; };
     Annotations annotations{
         {kHashOffsetAnnotation, part(0)},
         {kRootDigestAnnotation, part(1)},
@@ -107,18 +102,13 @@ void check_annotations(std::span<const std::byte> input)
         if (!trust) {
             continue;
         }
-        require(
-            trust->erofs_size <= blob_size &&
-            trust->geometry.tree_size() <= blob_size - trust->erofs_size
-        );
+        require(trust->erofs_size <= blob_size && trust->geometry.tree_size() <= blob_size - trust->erofs_size);
         require(!trust->index || trust->index->range.end() <= blob_size);
         const auto offset = locate_tree(*trust, blob_size, input);
         require(!offset || trust->geometry.tree_size() <= blob_size - *offset);
     }
     if (const auto trust = parse_blob_trust(
-            {{kHashOffsetAnnotation, "8192"},
-             {kRootDigestAnnotation, "sha256:" + std::string(64, '0')}},
-            20480
+            {{kHashOffsetAnnotation, "8192"}, {kRootDigestAnnotation, "sha256:" + std::string(64, '0')}}, 20480
         )) {
         (void)locate_tree(*trust, 20480, input);
     }

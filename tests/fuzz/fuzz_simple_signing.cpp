@@ -34,14 +34,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto bytes = std::as_bytes(std::span{data, size});
     const auto cut = as_text(bytes).find('\0');
     const std::string payload{as_text(bytes.first(cut == std::string_view::npos ? size : cut))};
-    const std::string tail{
-        cut == std::string_view::npos ? std::string_view{} : as_text(bytes.subspan(cut + 1))};
+    const std::string tail{cut == std::string_view::npos ? std::string_view{} : as_text(bytes.subspan(cut + 1))};
     if (verify_simple_signing({payload, tail}, setup.manifest, setup.trusted)) {
         std::abort(); // a signature out of thin air
     }
     const auto signature = encode_base64(*setup.key.sign(as_byte_span(payload)));
-    const auto verified =
-        verify_simple_signing({payload, signature}, setup.manifest, setup.trusted);
+    const auto verified = verify_simple_signing({payload, signature}, setup.manifest, setup.trusted);
     if (verified && payload.find(setup.manifest.hex()) == std::string::npos &&
         payload.find('\\') == std::string::npos) {
         std::abort(); // it vouches for a manifest that it does not name

@@ -44,10 +44,8 @@ struct PublishOptions {
     std::vector<PublishInput> inputs; ///< at least one
     std::string compression;          ///< mkfs.erofs -z: "lz4hc,9"; empty: none
     std::uint64_t chunk_size = 0;     ///< mkfs.erofs --chunksize, bytes; 0: files are not chunked
-    bool separate_data =
-        false; ///< mkfs.erofs --blobdev: file data as a device blob of its own; needs chunk_size
-    std::vector<std::string>
-        mkfs_options; ///< passed on as they are; not -z, --chunksize, --blobdev
+    bool separate_data = false;       ///< mkfs.erofs --blobdev: file data as a device blob of its own; needs chunk_size
+    std::vector<std::string> mkfs_options; ///< passed on as they are; not -z, --chunksize, --blobdev
     LayerMediaType media_type = LayerMediaType::kErofs;
     std::string architecture; ///< Go's name ("amd64"); empty: this machine's
     bool index = false;       ///< publish an index with one manifest, not a bare manifest
@@ -57,8 +55,7 @@ struct PublishOptions {
 /// Called on the loop's thread: what is being done ("pack layer 1", "push layer 1", …), how many
 /// bytes of how many. `total` 0: not known (mkfs.erofs runs). Each phase ends with done == total,
 /// or with the next phase.
-using PublishProgress =
-    std::function<void(const std::string& phase, std::uint64_t done, std::uint64_t total)>;
+using PublishProgress = std::function<void(const std::string& phase, std::uint64_t done, std::uint64_t total)>;
 
 struct PublishedLayer {
     Digest digest; ///< of the blob

@@ -84,9 +84,7 @@ TEST(BlobAnnotationsTest, BadOffsetsAreInvalid)
           "528385",
           "18446744073709547520",
           "99999999999999999999"}) {
-        EXPECT_EQ(
-            refused(with(kHashOffsetAnnotation, text), ~std::uint64_t{0}), ErrorKind::kInvalid
-        ) << text;
+        EXPECT_EQ(refused(with(kHashOffsetAnnotation, text), ~std::uint64_t{0}), ErrorKind::kInvalid) << text;
     }
 }
 
@@ -95,16 +93,10 @@ TEST(BlobAnnotationsTest, OtherHashesAndBlockSizesAreUnsupportedOthersInvalid)
     EXPECT_EQ(refused(with(kBlockSizeAnnotation, "512"), kData + kTree), ErrorKind::kUnsupported);
     EXPECT_EQ(refused(with(kBlockSizeAnnotation, ""), kData + kTree), ErrorKind::kUnsupported);
     EXPECT_EQ(
-        refused(with(kRootDigestAnnotation, "sha512:" + std::string(128, '1')), kData + kTree),
-        ErrorKind::kUnsupported
+        refused(with(kRootDigestAnnotation, "sha512:" + std::string(128, '1')), kData + kTree), ErrorKind::kUnsupported
     );
-    EXPECT_EQ(
-        refused(with(kRootDigestAnnotation, std::string(64, '1')), kData + kTree),
-        ErrorKind::kInvalid
-    );
-    EXPECT_EQ(
-        refused(with(kRootDigestAnnotation, "sha256:12"), kData + kTree), ErrorKind::kInvalid
-    );
+    EXPECT_EQ(refused(with(kRootDigestAnnotation, std::string(64, '1')), kData + kTree), ErrorKind::kInvalid);
+    EXPECT_EQ(refused(with(kRootDigestAnnotation, "sha256:12"), kData + kTree), ErrorKind::kInvalid);
 }
 
 TEST(BlobAnnotationsTest, TheChunkIndexIsFoundAndBoundsChecked)
@@ -122,8 +114,7 @@ TEST(BlobAnnotationsTest, TheChunkIndexIsFoundAndBoundsChecked)
     ASSERT_TRUE(open && open->index);
     EXPECT_EQ(open->index->range.end(), 541000U);
 
-    for (const auto* text :
-         {"540672:541001", "541000:541000", "541000", "9:8", "1:2:3", ":", "", "a:b"}) {
+    for (const auto* text : {"540672:541001", "541000:541000", "541000", "9:8", "1:2:3", ":", "", "a:b"}) {
         annotations[kIndexRangeAnnotation] = text;
         EXPECT_EQ(refused(annotations, 541000), ErrorKind::kInvalid) << text;
     }
@@ -156,10 +147,7 @@ protected:
         put_number(72, kData / 4096, 8);
     }
 
-    void put(std::size_t at, std::string_view text)
-    {
-        std::memcpy(block_.data() + at, text.data(), text.size());
-    }
+    void put(std::size_t at, std::string_view text) { std::memcpy(block_.data() + at, text.data(), text.size()); }
 
     void put_number(std::size_t at, std::uint64_t value, std::size_t size)
     {
@@ -210,12 +198,7 @@ TEST_F(LocateTreeTest, SaltsAndOtherParametersAreUnsupported)
     };
 
     for (const auto& row :
-         {Row{8, 2, 4},
-          Row{12, 0, 4},
-          Row{32, 'x', 1},
-          Row{64, 512, 4},
-          Row{68, 512, 4},
-          Row{80, 32, 2}}) {
+         {Row{8, 2, 4}, Row{12, 0, 4}, Row{32, 'x', 1}, Row{64, 512, 4}, Row{68, 512, 4}, Row{80, 32, 2}}) {
         const auto before = block_;
         put_number(row.at, row.value, row.size);
         const auto offset = locate();

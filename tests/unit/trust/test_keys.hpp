@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keys made for these tests with "openssl genpkey", and signatures over the five bytes "hello" that the openssl tool made.
+// Keys made for these tests with "openssl genpkey", and signatures over the five bytes "hello" that the openssl tool
+// made.
 #pragma once
 
 #include <string_view>

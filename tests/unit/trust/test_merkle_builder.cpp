@@ -105,8 +105,7 @@ TEST(MerkleBuilderTest, TheTreesFirstBlockHashesToTheRoot)
 std::string output_of(const std::string& command)
 {
     std::string text;
-    std::FILE* pipe =
-        ::popen(command.c_str(), "r"); // NOLINT(cert-env33-c): fixed commands on our own files
+    std::FILE* pipe = ::popen(command.c_str(), "r"); // NOLINT(cert-env33-c): fixed commands on our own files
     if (pipe == nullptr) {
         return text;
     }
@@ -163,10 +162,7 @@ TEST_P(MerkleToolsTest, FsverityComputesTheSameDigest)
     builder.update(data);
     const auto root = builder.finish().root;
     const auto file = dir.write("data", as_text(data));
-    EXPECT_EQ(
-        output_of("fsverity digest --compact " + file.string()),
-        fsverity_digest(root, data.size()).hex() + "\n"
-    );
+    EXPECT_EQ(output_of("fsverity digest --compact " + file.string()), fsverity_digest(root, data.size()).hex() + "\n");
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, MerkleToolsTest, ::testing::Values(8192, 524288, 528384, 4096000));

@@ -92,8 +92,7 @@ TEST_F(MerkleTreeTest, AWidenedRunSavesTheNextRoundTrip)
     EXPECT_EQ(runs.back().first, 0U);
     EXPECT_EQ(runs.back().count, 64U);
     EXPECT_TRUE(tree.missing_for({0, std::uint64_t{32} << 20}, 1).empty());
-    const auto next =
-        tree.missing_for({(std::uint64_t{32} << 20) - 1, (std::uint64_t{32} << 20) + 1}, 64);
+    const auto next = tree.missing_for({(std::uint64_t{32} << 20) - 1, (std::uint64_t{32} << 20) + 1}, 64);
     ASSERT_EQ(next.size(), 1U);
     EXPECT_EQ(next[0].first, 64U);
     EXPECT_EQ(next[0].count, 64U);

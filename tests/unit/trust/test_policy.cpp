@@ -22,9 +22,7 @@ protected:
     [[nodiscard]] SignatureSearch found(std::vector<SignatureCandidate> candidates) const
     {
         return {
-            "registry.example/app:1",
-            {"registry.example/app, tag " + signature_tag(manifest_)},
-            std::move(candidates)};
+            "registry.example/app:1", {"registry.example/app, tag " + signature_tag(manifest_)}, std::move(candidates)};
     }
 
     [[nodiscard]] std::string refusal(const SignatureSearch& search, const KeyRing& keys) const
@@ -82,17 +80,12 @@ TEST_F(PolicyTest, TheTextSaysWhyEachCandidateFailed)
 
 TEST_F(PolicyTest, WithoutTrustedKeysNothingIsAccepted)
 {
-    EXPECT_THAT(
-        refusal(found({{"layer 1", signed_by(test_keys::kP256Private)}}), {}),
-        HasSubstr("trusted keys: none")
-    );
+    EXPECT_THAT(refusal(found({{"layer 1", signed_by(test_keys::kP256Private)}}), {}), HasSubstr("trusted keys: none"));
 }
 
 TEST_F(PolicyTest, OnlySoManySignaturesAreLookedAt)
 {
-    std::vector<SignatureCandidate> many(
-        kMaxSignatures, {"bad", signed_by(test_keys::kOtherPrivate)}
-    );
+    std::vector<SignatureCandidate> many(kMaxSignatures, {"bad", signed_by(test_keys::kOtherPrivate)});
     many.push_back({"good, but too late", signed_by(test_keys::kP256Private)});
     EXPECT_THAT(refusal(found(std::move(many)), trusted_), HasSubstr("1 more were not looked at"));
 }

@@ -76,8 +76,7 @@ TEST(PublicKeyTest, WeakAndUnknownKeysAreUnsupportedByName)
     const auto weak = PublicKey::parse(kRsa1024Public, "weak.pem");
     ASSERT_FALSE(weak);
     EXPECT_EQ(weak.error().kind(), ErrorKind::kUnsupported);
-    EXPECT_NE(weak.error().text().find("weak.pem: RSA of 1024 bits"), std::string::npos)
-        << weak.error().text();
+    EXPECT_NE(weak.error().text().find("weak.pem: RSA of 1024 bits"), std::string::npos) << weak.error().text();
     const auto curve = PublicKey::parse(kSecp256k1Public, "k1.pem");
     ASSERT_FALSE(curve);
     EXPECT_EQ(curve.error().kind(), ErrorKind::kUnsupported);
@@ -125,9 +124,7 @@ TEST(KeyRingTest, LoadsEachKeyOnceAndFindsTheSigner)
 {
     const test::TempDir dir;
     const std::vector files{
-        dir.write("a.pem", kP256Public),
-        dir.write("b.pem", kEd25519Public),
-        dir.write("again.pem", kP256Public)};
+        dir.write("a.pem", kP256Public), dir.write("b.pem", kEd25519Public), dir.write("again.pem", kP256Public)};
     const auto ring = KeyRing::load(files);
     ASSERT_TRUE(ring) << ring.error().text();
     ASSERT_EQ(ring->keys().size(), 2U);

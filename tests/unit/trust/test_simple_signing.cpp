@@ -22,9 +22,8 @@ protected:
 
     [[nodiscard]] std::string payload(std::string_view digest_name, std::string_view type) const
     {
-        return R"({"critical":{"identity":{"docker-reference":"r.example/app"},"image":{")" +
-               std::string{digest_name} + R"(":")" + manifest_.to_string() + R"("},"type":")" +
-               std::string{type} + R"("},"optional":null})";
+        return R"({"critical":{"identity":{"docker-reference":"r.example/app"},"image":{")" + std::string{digest_name} +
+               R"(":")" + manifest_.to_string() + R"("},"type":")" + std::string{type} + R"("},"optional":null})";
     }
 
     [[nodiscard]] ErrorKind refused(const SimpleSigning& signature) const
@@ -70,8 +69,7 @@ TEST_F(SimpleSigningTest, EveryKindOfTrustedKeyCounts)
     for (const auto& [private_pem, public_pem] : pairs) {
         KeyRing ring = trusted_;
         ring.add(*PublicKey::parse(public_pem, "second"));
-        const auto made =
-            make_simple_signing("r/a", manifest_, *PrivateKey::parse(private_pem, "k"));
+        const auto made = make_simple_signing("r/a", manifest_, *PrivateKey::parse(private_pem, "k"));
         ASSERT_TRUE(made);
         const auto verified = verify_simple_signing(*made, manifest_, ring);
         ASSERT_TRUE(verified) << verified.error().text();
@@ -82,8 +80,7 @@ TEST_F(SimpleSigningTest, EveryKindOfTrustedKeyCounts)
 
 TEST_F(SimpleSigningTest, AnUntrustedKeyIsDenied)
 {
-    const auto made =
-        make_simple_signing("r/a", manifest_, *PrivateKey::parse(test_keys::kOtherPrivate, "k"));
+    const auto made = make_simple_signing("r/a", manifest_, *PrivateKey::parse(test_keys::kOtherPrivate, "k"));
     ASSERT_TRUE(made);
     EXPECT_EQ(refused(*made), ErrorKind::kDenied);
     EXPECT_FALSE(verify_simple_signing(*made, manifest_, KeyRing{}));
@@ -105,21 +102,16 @@ TEST_F(SimpleSigningTest, AChangedPayloadIsDeniedBeforeItIsParsed)
 
 TEST_F(SimpleSigningTest, MemberNamesMayBeWrittenInAnyCase)
 {
-    EXPECT_TRUE(
-        verify_simple_signing(sign(payload("Docker-manifest-digest", kType)), manifest_, trusted_)
-    );
-    EXPECT_TRUE(
-        verify_simple_signing(sign(payload("docker-manifest-digest", kType)), manifest_, trusted_)
-    );
+    EXPECT_TRUE(verify_simple_signing(sign(payload("Docker-manifest-digest", kType)), manifest_, trusted_));
+    EXPECT_TRUE(verify_simple_signing(sign(payload("docker-manifest-digest", kType)), manifest_, trusted_));
 }
 
 TEST_F(SimpleSigningTest, AMemberThatStandsTwiceInAnyCaseIsInvalid)
 {
     const auto digest = manifest_.to_string();
     const auto twice = [&](std::string_view second) {
-        return R"({"critical":{"image":{"docker-manifest-digest":")" + digest + R"(",")" +
-               std::string{second} + R"(":")" + digest + R"("},"type":")" + std::string{kType} +
-               R"("}})";
+        return R"({"critical":{"image":{"docker-manifest-digest":")" + digest + R"(",")" + std::string{second} +
+               R"(":")" + digest + R"("},"type":")" + std::string{kType} + R"("}})";
     };
     EXPECT_EQ(refused(sign(twice("Docker-Manifest-Digest"))), ErrorKind::kInvalid);
     EXPECT_EQ(refused(sign(twice("docker-manifest-digest"))), ErrorKind::kInvalid);
@@ -147,8 +139,7 @@ TEST_F(SimpleSigningTest, OtherTypesAndShapesAreInvalid)
 TEST_F(SimpleSigningTest, SignaturesMustBeStrictBase64)
 {
     const auto made = *make_simple_signing("r/a", manifest_, key_);
-    for (const auto& text :
-         {std::string{}, made.signature + "=", made.signature + "\n", "!" + made.signature}) {
+    for (const auto& text : {std::string{}, made.signature + "=", made.signature + "\n", "!" + made.signature}) {
         EXPECT_EQ(refused({made.payload, text}), ErrorKind::kInvalid) << text;
     }
 }
