@@ -6,7 +6,8 @@ set -euo pipefail
 
 build=${SLUICE_BUILD_DIR:?}
 keys=$build/tests/vm/keys # see make-keys
-work=/tmp/scenario
+work=${SLUICE_WORK:-/tmp/scenario}
+cache=${SLUICE_CACHE:-/cache}
 registry=localhost:5443
 registry_root=$work/registry
 registry_log=$work/registry.log
@@ -123,6 +124,11 @@ blob_file() {
     printf '%s/docker/registry/v2/blobs/sha256/%s/%s/data\n' "$registry_root" "${hex:0:2}" "$hex"
 }
 
+# downloaded: bytes of blobs that the registry has sent so far, by its own log (the field after the status).
+downloaded() {
+    awk '$6 == "\"GET" && $7 ~ /\/blobs\// { sum += $10 } END { printf "%d\n", sum }' "$registry_log"
+}
+
 # tamper FILE OFFSET: flips one bit.
 tamper() {
     local byte
@@ -134,10 +140,11 @@ tamper() {
 # write_config [DIRECTIVE...]: a configuration for sluiced that trusts image.pub and the test registry.
 write_config() {
     {
-        printf 'dir /cache\n'
+        printf 'dir %s\n' "$cache"
         printf 'trusted-key %s\n' "$keys/image.pub"
         printf 'registry-ca %s\n' "$keys/ca.pem"
         printf 'control-socket %s\n' "$work/control.sock"
+        printf 'layers-dir %s\n' "$work/layers"
         [ $# -eq 0 ] || printf '%s\n' "$@"
     } >"$work/sluiced.conf"
 }

@@ -10,6 +10,7 @@ location=$(curl -f -X POST -o /dev/null -w '%header{location}' "https://$registr
 curl -f -X PUT -H 'Content-Type: application/octet-stream' --data-binary 'a blob' "$location&digest=$digest"
 expect_equal 'lob' "$(curl -f -r 3-5 "https://$registry/v2/scenario/blobs/$digest")" "a range of the blob"
 grep -q "GET /v2/scenario/blobs/$digest" "$registry_log" || die "the registry's log has no line for the request"
+expect_equal 3 "$(downloaded)" "what the registry says it has sent"
 
 tamper "$(blob_file "$digest")" 0
 expect_equal '` blob' "$(curl -f "https://$registry/v2/scenario/blobs/$digest")" "the blob with one bit flipped"
