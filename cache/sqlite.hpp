@@ -64,6 +64,7 @@ private:
     friend class Database;
     Statement(sqlite3_stmt* statement, std::string file);
 
+    void bound(int code);
     Result<bool> step();
     void rewind() noexcept;
 
@@ -73,7 +74,8 @@ private:
 
     std::unique_ptr<sqlite3_stmt, Finalize> statement_;
     std::string file_;
-    int bound_ = 0;
+    int places_ = 0; // bound so far
+    int bind_error_ = 0;
 };
 
 /// An open database file. Move-only.

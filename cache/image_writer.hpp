@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/result.hpp"
+#include "cache/records.hpp"
+#include "cache/sqlite.hpp"
+
+#include <cstddef>
+
+namespace sluice::cache {
+
+class MetadataStore;
+
+/// What MetadataStore::put_image() does inside of its transaction. Refers to its arguments: for one expression only.
+class ImageWriter {
+public:
+    ImageWriter(const MetadataStore& store, const sqlite::Database& database, const ImageRecord& image) noexcept
+        : store_{store}, database_{database}, image_{image}
+    {}
+
+    [[nodiscard]] Result<void> write() const;
+
+private:
+    [[nodiscard]] Result<void> write_image() const;
+    [[nodiscard]] Result<void>
+    write_blob(const BlobRecord& blob, std::size_t position, std::size_t device, const char* role) const;
+    [[nodiscard]] Result<void> know_blob(const BlobRecord& blob) const;
+
+    const MetadataStore& store_;
+    const sqlite::Database& database_;
+    const ImageRecord& image_;
+};
+
+} // namespace sluice::cache
