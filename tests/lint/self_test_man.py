@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""check_man_options.py and check_unit.py find planted faults, and nothing where there are none."""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+import check_man_options  # noqa: E402
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+# The shapes of CLI11's help: a list of commands, then one page for each.
+TOOL = """#!/bin/sh
+case $1 in
+pull) printf 'Pull\\nUsage: tool pull [OPTIONS]\\n\\nOptions:\\n  -h,--help   Print\\n  --key TEXT REQUIRED\\n              A key -x\\n' ;;
+*) printf 'Usage: tool [OPTIONS] SUBCOMMAND\\n\\nOptions:\\n  -h,--help  Print --this\\n  --json     J\\n\\nSubcommands:\\n'
+   printf '  pull    Pull it\\n' ;;
+esac
+"""
+PAGE = """# SYNOPSIS
+
+*tool* [*--nonsense*]
+
+# OPTIONS
+
+*-h*, *--help*
+	Print; unlike *--other*.
+
+*--json*
+	J
+
+# COMMANDS
+
+## pull
+
+*--key* _FILE_
+	K
+"""
+UNIT = "Type=notify\nNoNewPrivileges=yes\nRuntimeDirectoryPreserve=yes\nKillMode=mixed\n"
+
+
+class Options(unittest.TestCase):
+    def setUp(self):
+        root = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, root)
+        self.tool = root / "tool"
+        self.tool.write_text(TOOL)
+        self.tool.chmod(0o755)
+
+    def faults(self, page):
+        return list(check_man_options.check_options(page, [str(self.tool)]))
+
+    def test_a_complete_page_is_fine(self):
+        self.assertEqual(self.faults(PAGE), [])
+
+    def test_a_switch_of_a_command_that_the_page_lacks(self):
+        self.assertEqual(self.faults(PAGE.replace("*--key*", "--key")), ["switch --key is in the program and not in the page"])
+
+    def test_a_switch_that_the_program_lacks(self):
+        self.assertEqual(
+            self.faults(PAGE.replace("*--json*", "*--json*, *-j*")), ["switch -j is in the page and not in the program"]
+        )
+
+    def test_commands_both_ways(self):
+        self.assertEqual(len(self.faults(PAGE.replace("## pull", "## push"))), 2)
+
+
+class Directives(unittest.TestCase):
+    PAGE = "# DIRECTIVES\n\n*one* _PATH_++\n*a_b* _N%_\n\tSee *two*.\n\n*flag*\n\tF\n\n# SEE ALSO\n\n*three*\n"
+
+    def faults(self, rows):
+        return list(check_man_options.check_directives(self.PAGE, ["printf", rows]))
+
+    def test_a_complete_page_is_fine(self):
+        self.assertEqual(self.faults("one\\tPATH\\na_b\\tN%%\\nflag\\t\\n"), [])
+
+    def test_faults(self):
+        self.assertEqual(
+            self.faults("one\\tNAME\\na_b\\tN%%\\nnew\\t\\n"),
+            [
+                "directive new is in the program and not in the page",
+                "directive flag is in the page and not in the program",
+                "directive one: arguments 'NAME' in the program, 'PATH' in the page",
+            ],
+        )
+
+
+class Unit(unittest.TestCase):
+    def status(self, text):
+        with tempfile.NamedTemporaryFile("w", suffix=".service") as unit:
+            unit.write(text)
+            unit.flush()
+            command = [sys.executable, str(HERE / "check_unit.py"), unit.name]
+            return subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode
+
+    def test_faults(self):
+        self.assertEqual(self.status(UNIT), 0)
+        self.assertEqual(self.status(UNIT + "PrivateTmp=yes\n"), 1)
+        self.assertEqual(self.status(UNIT + "ProtectSystem=strict\n"), 1)
+        self.assertEqual(self.status(UNIT.replace("KillMode=mixed", "KillMode=process")), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
