@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/event_loop.hpp"
+#include "base/result.hpp"
+#include "base/task.hpp"
+#include "fetcher/auth_challenge.hpp"
+#include "fetcher/credentials.hpp"
+#include "fetcher/http_client.hpp"
+#include "fetcher/registry_options.hpp"
+#include "fetcher/single_flight.hpp"
+#include "fetcher/token_cache.hpp"
+
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace sluice::fetcher {
+
+/// What we want to do where.
+struct AuthScope {
+    Repository repository;
+    bool push = false;
+
+    /// "repository:team/app:pull,push"
+    [[nodiscard]] std::string to_string() const;
+};
+
+/// Values for the Authorization header: tokens are cached, renewed before they end, and fetched
+/// once however many ask. Credentials are read anew whenever a registry says 401. Loop's thread;
+/// must outlive its tasks.
+class Authorizer {
+public:
+    Authorizer(
+        EventLoop& loop, HttpClient& http, const RegistryOptions& options, FetchCounters& counters
+    );
+
+    /// What to send by what we know; an empty string: nothing, and let the registry ask. Never
+    /// fails for want of a token.
+    [[nodiscard]] Task<std::string> header(AuthScope scope);
+
+    /// After a 401: `fields` are its WWW-Authenticate values, `rejected` is what was sent. kDenied
+    /// when there is nothing (else) to offer.
+    [[nodiscard]] Task<Result<std::string>> answer(
+        AuthScope scope,
+        std::string registry_scheme,
+        std::vector<std::string> fields,
+        std::string rejected
+    );
+
+private:
+    /// What the registry asked for last, and who we were to it: enough to renew a token without
+    /// another 401.
+    struct Known {
+        AuthChallenge challenge;
+        std::string identity;
+    };
+
+    [[nodiscard]] Task<Result<std::string>> renew(AuthScope scope, AuthChallenge challenge);
+    [[nodiscard]] Task<Result<std::string>> renew_now(AuthScope scope, AuthChallenge challenge);
+    [[nodiscard]] Task<Result<Credential>> credential_for(Repository repository, Deadline deadline);
+    [[nodiscard]] Task<Result<HttpResponse>> ask_token_server(
+        AuthChallenge challenge, std::string scope, Credential credential, Deadline deadline
+    );
+    [[nodiscard]] TokenKey key_for(const AuthScope& scope) const;
+
+    EventLoop& loop_;
+    HttpClient& http_;
+    const RegistryOptions& options_;
+    FetchCounters& counters_;
+    TokenCache tokens_;
+    std::map<std::string, Known> known_; // by registry and scope
+    std::mt19937 random_{std::random_device{}()};
+    SingleFlight<Result<std::string>> flights_; // last: its tasks use all of the above
+};
+
+} // namespace sluice::fetcher

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fetcher/blob_fetcher.hpp"
+
+#include "base/text.hpp"
+#include "fetcher/deadline_task.hpp"
+#include "fetcher/http_status.hpp"
+#include "fetcher/url.hpp"
+
+#include <cassert>
+#include <fmt/format.h>
+#include <utility>
+
+namespace sluice::fetcher {
+
+namespace {
+
+constexpr unsigned kMaxAuthRounds = 2;
+constexpr milliseconds kNoRangesFor{60'000};
+
+std::string describe(const BlobLocation& blob)
+{
+    return fmt::format("{}: blob {}", blob.repository, blob.digest.to_string());
+}
+
+/// Whether a storage service's refusal may only mean that its signed URL is over.
+bool may_be_expired(int status) noexcept
+{
+    return status == 400 || status == 401 || status == 403 || status == 404;
+}
+
+bool is_delivery(const RangeReply& reply) noexcept
+{
+    return reply.status == http_status::kPartialContent || reply.status == http_status::kOk;
+}
+
+/// The next address of a redirect; errors name what we were told.
+Result<std::string> next_hop(const std::string& url, const RangeReply& reply, unsigned hops)
+{
+    const auto* location = reply.headers.find("location");
+    if (location == nullptr) {
+        return fail(ErrorKind::kInvalid, fmt::format("{}: redirected to nowhere", public_url(url)));
+    }
+    if (hops == kMaxRedirects) {
+        return fail(ErrorKind::kInvalid, fmt::format("{}: too many redirects", public_url(url)));
+    }
+    return resolve_location(url, *location);
+}
+
+} // namespace
+
+BlobFetcher::BlobFetcher(RegistrySession& session, BufferGate& buffers)
+    : session_{session}
+    , buffers_{buffers}
+    , slots_{session.loop(), session.options().http.connections_per_host}
+{}
+
+Task<Result<void>>
+BlobFetcher::fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, Deadline deadline)
+{
+    assert(!range.empty() && range.end() <= blob.size);
+    auto repository = Repository::parse(blob.repository);
+    if (!repository) {
+        co_return fail(std::move(repository.error()));
+    }
+    auto what = describe(blob);
+    auto url = session_.base_url(*repository) + "blobs/" + blob.digest.to_string();
+    Job job{std::move(*repository), std::move(blob), std::move(url), range, deadline};
+    auto inner = try_until(std::move(job), sink);
+    auto outcome =
+        co_await with_deadline(session_.loop(), std::move(inner), deadline, std::move(what));
+    co_return outcome;
+}
+
+Task<Result<void>> BlobFetcher::try_until(Job job, ChunkSink& sink)
+{
+    RangeProgress progress{job.range.begin(), 0};
+    for (unsigned tries = 1;; ++tries) {
+        auto host = job.repository.registry;
+        auto slot = co_await slots_.acquire(std::move(host)
+        ); // for one try: who waits for the next holds none
+        auto reply = co_await attempt(job, sink, progress);
+        slot = {};
+        session_.counters().bytes_received += std::exchange(progress.received, 0);
+        if (reply && is_delivery(*reply)) {
+            co_return Result<void>{};
+        }
+        const auto what = describe(job.blob);
+        const auto error =
+            reply ? status_error(reply->status, reply->body, what) : reply.error().within(what);
+        const auto wish = reply ? retry_after(reply->headers) : std::nullopt;
+        if (progress.position == job.range.end()) {
+            co_return Result<void>{}; // all was there before it failed
+        }
+        const auto delay = session_.next_try(error.kind(), tries, wish, job.deadline);
+        if (!delay) {
+            co_return fail(error);
+        }
+        job.range = ByteRange{progress.position, job.range.end()};
+        co_await sleep_for(session_.loop(), *delay);
+    }
+}
+
+Task<Result<RangeReply>>
+BlobFetcher::attempt(const Job& job, ChunkSink& sink, RangeProgress& progress)
+{
+    if (ignores_ranges(job)) {
+        co_return fail(
+            ErrorKind::kUnsupported, fmt::format("{} ignores Range", job.repository.registry)
+        );
+    }
+    const auto home = origin_of(job.registry_url);
+    const AuthScope scope{job.repository, false};
+    const auto key = job.repository.to_string() + '@' + job.blob.digest.to_string();
+    auto url = redirects_.find(key, SteadyClock::now());
+    if (url.empty()) {
+        url = job.registry_url;
+    }
+    unsigned hops = 0;
+    unsigned rounds = 0;
+    bool resolved_again = false;
+    std::string authorization;
+    for (;;) {
+        const auto here = origin_of(url);
+        if (!here || !home) {
+            co_return fail(here ? home.error() : here.error());
+        }
+        const bool at_registry = *here == *home;
+        if (at_registry && authorization.empty()) {
+            authorization = co_await session_.authorizer().header(scope);
+        }
+        const auto sent = at_registry ? authorization : std::string{};
+        auto reply = co_await request(job, url, sent, sink, progress);
+        if (!reply) {
+            redirects_.drop(
+                key, url
+            ); // storage that fails may have moved: the next try asks the registry
+            if (reply.error().kind() == ErrorKind::kUnsupported) {
+                no_ranges_[job.repository.registry] = SteadyClock::now() + kNoRangesFor;
+            }
+            co_return reply;
+        }
+        if (is_redirect(reply->status)) {
+            auto next = next_hop(url, *reply, hops);
+            if (!next) {
+                co_return fail(std::move(next.error()));
+            }
+            ++hops;
+            ++session_.counters().redirects;
+            url = std::move(*next);
+            redirects_.put(
+                key, url, signed_url_lifetime(url, WallClock::now()), SteadyClock::now()
+            );
+            continue;
+        }
+        if (at_registry && reply->status == http_status::kUnauthorized && rounds < kMaxAuthRounds) {
+            ++rounds;
+            auto fields = reply->headers.all("www-authenticate");
+            auto answer = co_await session_.authorizer().answer(
+                scope, home->scheme, std::move(fields), authorization
+            );
+            if (!answer) {
+                co_return fail(std::move(answer.error()));
+            }
+            authorization = std::move(*answer);
+            continue;
+        }
+        if (url != job.registry_url && !is_delivery(*reply)) {
+            redirects_.drop(key, url);
+            if (may_be_expired(reply->status) && !std::exchange(resolved_again, true)) {
+                url = job.registry_url;
+                hops = 0;
+                continue;
+            }
+        }
+        co_return reply;
+    }
+}
+
+Task<Result<RangeReply>> BlobFetcher::request(
+    const Job& job,
+    std::string url,
+    std::string authorization,
+    ChunkSink& sink,
+    RangeProgress& progress
+)
+{
+    ++session_.counters().requests;
+    std::vector<std::string> headers;
+    if (!authorization.empty()) {
+        headers.push_back("Authorization: " + authorization);
+    }
+    RangeParameters parameters{
+        .url = std::move(url),
+        .headers = std::move(headers),
+        .range = ByteRange{progress.position, job.range.end()},
+        .total = job.blob.size,
+        .max_skip = session_.options().max_skip,
+        .deadline = job.deadline,
+    };
+    RangeRequest range{
+        session_.http().engine(),
+        buffers_,
+        session_.options().http,
+        std::move(parameters),
+        sink,
+        progress};
+    auto reply = co_await range;
+    co_return reply;
+}
+
+bool BlobFetcher::ignores_ranges(const Job& job) const
+{
+    const auto it = no_ranges_.find(job.repository.registry);
+    return it != no_ranges_.end() && it->second > SteadyClock::now() &&
+           job.range.begin() > session_.options().max_skip;
+}
+
+} // namespace sluice::fetcher

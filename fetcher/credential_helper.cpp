@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fetcher/credential_helper.hpp"
+
+#include "base/text.hpp"
+#include "base/unique_fd.hpp"
+#include "fetcher/deadline_task.hpp"
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <optional>
+#include <span>
+#include <spawn.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+namespace sluice::fetcher {
+
+namespace {
+
+constexpr std::size_t kMaxOutput = 64 * 1024;
+
+class SpawnActions {
+public:
+    SpawnActions() { posix_spawn_file_actions_init(&actions_); }
+
+    SpawnActions(const SpawnActions&) = delete;
+    SpawnActions& operator=(const SpawnActions&) = delete;
+
+    ~SpawnActions() { posix_spawn_file_actions_destroy(&actions_); }
+
+    void dup(int from, int to) { posix_spawn_file_actions_adddup2(&actions_, from, to); }
+
+    void open_null(int to)
+    {
+        posix_spawn_file_actions_addopen(&actions_, to, "/dev/null", O_WRONLY, 0);
+    }
+
+    [[nodiscard]] const posix_spawn_file_actions_t* get() const noexcept { return &actions_; }
+
+private:
+    posix_spawn_file_actions_t actions_{};
+};
+
+class SpawnAttributes {
+public:
+    /// The loop's thread blocks signals for its signalfd; the child must not inherit that.
+    SpawnAttributes()
+    {
+        posix_spawnattr_init(&attributes_);
+        sigset_t none;
+        sigemptyset(&none);
+        posix_spawnattr_setsigmask(&attributes_, &none);
+        posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK);
+    }
+
+    SpawnAttributes(const SpawnAttributes&) = delete;
+    SpawnAttributes& operator=(const SpawnAttributes&) = delete;
+
+    ~SpawnAttributes() { posix_spawnattr_destroy(&attributes_); }
+
+    [[nodiscard]] const posix_spawnattr_t* get() const noexcept { return &attributes_; }
+
+private:
+    posix_spawnattr_t attributes_{};
+};
+
+std::string environment_line(const char* name, const char* fallback)
+{
+    const char* value = std::getenv(name); // NOLINT(concurrency-mt-unsafe): nobody sets it
+    return fmt::format("{}={}", name, value != nullptr ? value : fallback);
+}
+
+struct HelperEnd {
+    std::string output;
+    int status = -1;
+};
+
+/// The running helper. It talks over one socket pair: unlike two pipes, that is one descriptor to
+/// watch, and writing to a helper that is gone raises no SIGPIPE.
+class HelperProcess {
+public:
+    HelperProcess(EventLoop& loop, UniqueFd socket, int pid)
+        : socket_{std::move(socket)}
+        , pid_{pid}
+        , ended_{loop}
+        , child_{loop, pid, [this](int status) { on_exit(status); }}
+    {
+        output_.emplace(loop, socket_.get(), EPOLLIN, [this](std::uint32_t) { (void)read_some(); });
+    }
+
+    HelperProcess(const HelperProcess&) = delete;
+    HelperProcess& operator=(const HelperProcess&) = delete;
+
+    ~HelperProcess()
+    {
+        if (pid_ > 0) {
+            ::kill(pid_, SIGKILL);
+            ::waitpid(pid_, nullptr, 0); // at once: it was killed
+        }
+    }
+
+    [[nodiscard]] const OneShot<HelperEnd>& ended() const noexcept { return ended_; }
+
+private:
+    /// False when there is nothing more to be read now.
+    bool read_some()
+    {
+        std::array<char, 4096> buffer{};
+        const auto got = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+        if (got > 0 && output_text_.size() + static_cast<std::size_t>(got) <= kMaxOutput) {
+            output_text_.append(buffer.data(), static_cast<std::size_t>(got));
+            return true;
+        }
+        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+            output_.reset(); // else the hang-up would be told again and again
+        }
+        return got > 0; // what is too long is thrown away, and will not parse
+    }
+
+    void on_exit(int status)
+    {
+        pid_ = -1; // reaped
+        while (read_some()) {
+        }
+        ended_.setter().set(HelperEnd{std::move(output_text_), status});
+    }
+
+    UniqueFd socket_;
+    int pid_;
+    std::string output_text_;
+    OneShot<HelperEnd> ended_;
+    ChildSource child_;
+    std::optional<IoSource> output_;
+};
+
+Result<std::pair<UniqueFd, int>> spawn(const std::string& program, const std::string& key)
+{
+    std::array<int, 2> ends{-1, -1};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+        return fail_errno(errno, program);
+    }
+    UniqueFd ours{kAdoptFd, ends[0]};
+    const UniqueFd theirs{kAdoptFd, ends[1]};
+    // The key is shorter than any socket's buffer: this does not block.
+    if (::send(ours.get(), key.data(), key.size(), MSG_NOSIGNAL) !=
+            static_cast<ssize_t>(key.size()) ||
+        ::shutdown(ours.get(), SHUT_WR) != 0) {
+        return fail_errno(errno, program);
+    }
+    SpawnActions actions;
+    actions.dup(theirs.get(), STDIN_FILENO);
+    actions.dup(theirs.get(), STDOUT_FILENO);
+    actions.open_null(STDERR_FILENO);
+    const SpawnAttributes attributes;
+    std::string name{program};
+    std::string verb{"get"};
+    std::array<char*, 3> arguments{name.data(), verb.data(), nullptr};
+    auto path = environment_line("PATH", "/usr/local/bin:/usr/bin:/bin");
+    auto home = environment_line("HOME", "/root");
+    std::array<char*, 3> environment{path.data(), home.data(), nullptr};
+    pid_t pid = -1;
+    const int error = ::posix_spawnp(
+        &pid, program.c_str(), actions.get(), attributes.get(), arguments.data(), environment.data()
+    );
+    if (error != 0) {
+        return fail_errno(error, fmt::format("cannot run {}", program));
+    }
+    return std::pair{std::move(ours), static_cast<int>(pid)};
+}
+
+Task<Result<Credential>> ask(EventLoop& loop, std::string program, std::string key)
+{
+    auto started = spawn(program, key);
+    if (!started) {
+        co_return fail(std::move(started.error()));
+    }
+    const HelperProcess process{loop, std::move(started->first), started->second};
+    const auto end = co_await process.ended();
+    const bool exited = end.status >= 0 && WIFEXITED(end.status);
+    if (exited && WEXITSTATUS(end.status) == 0) {
+        co_return parse_helper_output(end.output, program);
+    }
+    if (end.output.find("credentials not found") != std::string::npos) {
+        co_return Credential{};
+    }
+    co_return fail(
+        ErrorKind::kDenied, fmt::format("{}: failed: {}", program, printable(trim(end.output)))
+    );
+}
+
+} // namespace
+
+Task<Result<Credential>>
+ask_credential_helper(EventLoop& loop, std::string helper, std::string key, Deadline deadline)
+{
+    auto program = "docker-credential-" + helper;
+    auto inner = ask(loop, program, std::move(key));
+    auto credential = co_await with_deadline(loop, std::move(inner), deadline, std::move(program));
+    co_return credential;
+}
+
+} // namespace sluice::fetcher

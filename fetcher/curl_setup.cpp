@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fetcher/curl_setup.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+namespace sluice::fetcher {
+
+namespace {
+
+long to_long(milliseconds span) noexcept
+{
+    return static_cast<long>(std::clamp<milliseconds::rep>(span.count(), 1, 1'000'000'000));
+}
+
+} // namespace
+
+void set_up_request(
+    CurlEasy& easy,
+    const HttpOptions& options,
+    const std::string& url,
+    const std::vector<std::string>& headers,
+    Deadline deadline
+)
+{
+    easy.set(CURLOPT_URL, url);
+    easy.set(CURLOPT_PROTOCOLS_STR, "http,https");
+    easy.set(CURLOPT_FOLLOWLOCATION, 0L);
+    easy.set(CURLOPT_USERAGENT, options.user_agent);
+    easy.set(CURLOPT_CONNECTTIMEOUT_MS, to_long(options.connect_timeout));
+    easy.set(CURLOPT_TIMEOUT_MS, to_long(deadline.remaining()));
+    easy.set(CURLOPT_LOW_SPEED_LIMIT, 1L);
+    const auto stall = std::chrono::ceil<std::chrono::seconds>(options.stall_timeout);
+    easy.set(
+        CURLOPT_LOW_SPEED_TIME,
+        static_cast<long>(std::max<std::chrono::seconds::rep>(stall.count(), 1))
+    );
+    easy.set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
+    if (url.starts_with("https:")) {
+        // Wait for the first connection to tell whether it can be shared, rather than open many.
+        easy.set(CURLOPT_PIPEWAIT, 1L);
+    }
+    easy.set(CURLOPT_TCP_NODELAY, 1L);
+    easy.set(CURLOPT_TCP_KEEPALIVE, 1L);
+    easy.set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+    if (!options.ca_file.empty() || !options.ca_directory.empty()) {
+        easy.set(CURLOPT_CAINFO, options.ca_file.empty() ? nullptr : options.ca_file.c_str());
+        easy.set(
+            CURLOPT_CAPATH, options.ca_directory.empty() ? nullptr : options.ca_directory.c_str()
+        );
+    }
+    easy.add_header("Accept-Encoding: identity");
+    easy.add_header("Expect:");
+    for (const auto& header : headers) {
+        easy.add_header(header);
+    }
+}
+
+} // namespace sluice::fetcher

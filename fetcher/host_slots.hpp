@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/event_loop.hpp"
+#include "base/task.hpp"
+
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace sluice::fetcher {
+
+/// At most so many transfers at once to one host; the others wait in order of arrival. Thousands
+/// may wait: one costs a list entry. Loop's thread; must outlive its slots.
+class HostSlots {
+    struct Waiter;
+
+    struct Host {
+        unsigned used = 0;
+        std::list<Waiter*> queue;
+    };
+
+public:
+    HostSlots(EventLoop& loop, unsigned per_host) : loop_{loop}, per_host_{per_host} {}
+
+    HostSlots(const HostSlots&) = delete;
+    HostSlots& operator=(const HostSlots&) = delete;
+    ~HostSlots() = default;
+
+    /// The right to transfer; given back when it is destroyed.
+    class Slot {
+    public:
+        Slot() noexcept = default;
+
+        explicit Slot(std::shared_ptr<Host> host) noexcept : host_{std::move(host)} {}
+
+        Slot(Slot&& other) noexcept = default;
+
+        Slot& operator=(Slot&& other) noexcept
+        {
+            give_back();
+            host_ = std::exchange(other.host_, nullptr);
+            return *this;
+        }
+
+        Slot(const Slot&) = delete;
+        Slot& operator=(const Slot&) = delete;
+
+        ~Slot() { give_back(); }
+
+    private:
+        void give_back() noexcept;
+
+        std::shared_ptr<Host> host_;
+    };
+
+    [[nodiscard]] Task<Slot> acquire(std::string host);
+
+private:
+    EventLoop& loop_;
+    unsigned per_host_;
+    std::map<std::string, std::shared_ptr<Host>> hosts_;
+};
+
+} // namespace sluice::fetcher

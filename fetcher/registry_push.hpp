@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/digest.hpp"
+#include "base/result.hpp"
+#include "base/task.hpp"
+#include "fetcher/registry_session.hpp"
+
+#include <string>
+
+namespace sluice::fetcher {
+
+/// The writing half of the distribution protocol: monolithic uploads. Loop's thread; must outlive
+/// its tasks.
+class RegistryPush {
+public:
+    explicit RegistryPush(RegistrySession& session) : session_{session} {}
+
+    [[nodiscard]] Task<Result<bool>>
+    blob_exists(std::string repository, Digest digest, Deadline deadline);
+
+    /// `body` brings the bytes, in memory or as an upload; the rest of it is filled in here.
+    [[nodiscard]] Task<Result<void>>
+    upload(std::string repository, HttpRequest body, Digest digest, Deadline deadline);
+
+    [[nodiscard]] Task<Result<void>> put_manifest(
+        std::string repository,
+        std::string tag_or_digest,
+        std::string media_type,
+        std::string bytes,
+        Deadline deadline
+    );
+
+private:
+    [[nodiscard]] Task<Result<std::string>> start_upload(Repository repository, Deadline deadline);
+
+    RegistrySession& session_;
+};
+
+} // namespace sluice::fetcher

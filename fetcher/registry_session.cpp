@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fetcher/registry_session.hpp"
+
+#include "base/text.hpp"
+#include "fetcher/deadline_task.hpp"
+#include "fetcher/http_status.hpp"
+#include "fetcher/redirects.hpp"
+#include "fetcher/url.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <utility>
+
+namespace sluice::fetcher {
+
+namespace {
+
+constexpr unsigned kMaxAuthRounds = 2;
+
+/// Entries may be written as URLs.
+std::string bare_registry(std::string_view entry)
+{
+    for (const std::string_view scheme : {"http://", "https://"}) {
+        if (entry.starts_with(scheme)) {
+            entry.remove_prefix(scheme.size());
+        }
+    }
+    while (entry.ends_with('/')) {
+        entry.remove_suffix(1);
+    }
+    return std::string{entry};
+}
+
+bool is_safe(const HttpRequest& request) noexcept
+{
+    return request.method == "GET" || request.method == "HEAD";
+}
+
+} // namespace
+
+RegistrySession::RegistrySession(EventLoop& loop, RegistryOptions options)
+    : loop_{loop}
+    , options_{std::move(options)}
+    , http_{loop, options_.http}
+    , authorizer_{loop, http_, options_, counters_}
+{
+    for (auto& entry : options_.insecure) {
+        entry = bare_registry(entry);
+    }
+}
+
+std::string RegistrySession::base_url(const Repository& repository) const
+{
+    const auto is_it = [&](const std::string& entry) {
+        return equals_ignoring_case(entry, repository.registry);
+    };
+    const bool insecure = std::ranges::any_of(options_.insecure, is_it);
+    const auto host =
+        repository.registry == "docker.io" ? "registry-1.docker.io" : repository.registry;
+    return fmt::format("{}://{}/v2/{}/", insecure ? "http" : "https", host, repository.name);
+}
+
+std::optional<milliseconds> RegistrySession::next_try(
+    ErrorKind kind, unsigned attempt, std::optional<milliseconds> retry_after, Deadline deadline
+)
+{
+    counters_.count(kind);
+    if (kind != ErrorKind::kTransient) {
+        return std::nullopt;
+    }
+    const auto random = static_cast<std::uint32_t>(random_());
+    const auto delay = backoff_delay(options_.retry, attempt, retry_after, random);
+    if (!delay || *delay >= deadline.remaining()) {
+        return std::nullopt;
+    }
+    ++counters_.retries;
+    return delay;
+}
+
+Task<Result<HttpResponse>> RegistrySession::call(RegistryCall call)
+{
+    const auto deadline = call.request.deadline;
+    auto what = fmt::format("{} {}", call.request.method, public_url(call.request.url));
+    auto inner = try_until(std::move(call));
+    auto response = co_await with_deadline(loop_, std::move(inner), deadline, std::move(what));
+    co_return response;
+}
+
+Task<Result<HttpResponse>> RegistrySession::try_until(RegistryCall call)
+{
+    for (unsigned attempt = 1;; ++attempt) {
+        auto copy = call;
+        auto response = co_await authorized(std::move(copy));
+        if (response && response->status < 400) {
+            co_return response;
+        }
+        const auto kind = response ? kind_of_status(response->status) : response.error().kind();
+        const auto wish = response ? retry_after(response->headers) : std::nullopt;
+        const auto delay = next_try(kind, attempt, wish, call.request.deadline);
+        if (!call.retry || !delay) {
+            co_return response;
+        }
+        co_await sleep_for(loop_, *delay);
+    }
+}
+
+Task<Result<HttpResponse>> RegistrySession::authorized(RegistryCall call)
+{
+    const auto registry_url = base_url(call.scope.repository);
+    auto authorization = co_await authorizer_.header(call.scope);
+    for (unsigned round = 0;; ++round) {
+        auto request = call.request;
+        auto response = co_await follow(std::move(request), registry_url, authorization);
+        if (!response || response->status != http_status::kUnauthorized ||
+            round == kMaxAuthRounds) {
+            co_return response;
+        }
+        auto fields = response->headers.all("www-authenticate");
+        auto scheme = registry_url.substr(0, registry_url.find(':'));
+        auto answer = co_await authorizer_.answer(
+            call.scope, std::move(scheme), std::move(fields), authorization
+        );
+        if (!answer) {
+            co_return fail(std::move(answer.error()));
+        }
+        if (*answer == authorization) {
+            co_return response; // the same again would be refused again
+        }
+        authorization = std::move(*answer);
+    }
+}
+
+Task<Result<HttpResponse>>
+RegistrySession::follow(HttpRequest request, std::string registry_url, std::string authorization)
+{
+    const auto home = origin_of(registry_url);
+    if (!home) {
+        co_return fail(home.error());
+    }
+    for (unsigned hops = 0;; ++hops) {
+        const auto here = origin_of(request.url);
+        if (!here) {
+            co_return fail(here.error());
+        }
+        auto attempt = request;
+        if (*here == *home && !authorization.empty()) {
+            attempt.headers.push_back("Authorization: " + authorization);
+        }
+        ++counters_.requests;
+        auto response = co_await http_.send(std::move(attempt));
+        if (!response || !is_redirect(response->status) || !is_safe(request)) {
+            co_return response;
+        }
+        const auto* location = response->headers.find("location");
+        if (location == nullptr || hops == kMaxRedirects) {
+            co_return fail(
+                ErrorKind::kInvalid,
+                fmt::format(
+                    "{}: {}",
+                    public_url(request.url),
+                    location == nullptr ? "redirected to nowhere" : "too many redirects"
+                )
+            );
+        }
+        auto next = resolve_location(request.url, *location);
+        if (!next) {
+            co_return fail(std::move(next.error()));
+        }
+        ++counters_.redirects;
+        request.url = std::move(*next);
+    }
+}
+
+} // namespace sluice::fetcher
