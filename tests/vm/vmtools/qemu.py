@@ -77,7 +77,8 @@ def run(args, kernel, temp, out):
         make_cache_disk(temp / "cache.img", args.cache_size, args.cache_fs)
     terminal = args.shell
     process = subprocess.Popen(
-        command_line(args, kernel, temp, out),
+        # Even a SIGKILL for us must not leave a guest behind.
+        ["setpriv", "--pdeathsig", "KILL", *command_line(args, kernel, temp, out)],
         stdin=None if terminal else subprocess.DEVNULL,
         stdout=None if terminal else subprocess.PIPE,
     )
