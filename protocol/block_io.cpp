@@ -69,7 +69,7 @@ Result<void> write_blocks(const WriteCall& call, std::uint64_t offset, std::span
     return {};
 }
 
-Run probe_fd(int fd, std::uint64_t offset, std::uint64_t length)
+FileRun probe_fd(int fd, std::uint64_t offset, std::uint64_t length)
 {
     sluice_ondemand context = SLUICE_ONDEMAND_INIT;
     context.block_size = kBlockSize;

@@ -19,17 +19,17 @@ namespace sluice::protocol {
 using WriteCall = std::function<ssize_t(std::span<const std::byte>, std::uint64_t)>; ///< pwrite, or -errno
 
 /// What a file says about the bytes from some offset on.
-struct Run {
+struct FileRun {
     int error = 0; ///< errno; the rest is meaningless then
     bool present = false;
     std::uint64_t length = 0; ///< whole blocks that this holds for, within what was asked for; at least one
 };
 
-using ProbeCall = std::function<Run(std::uint64_t offset, std::uint64_t length)>;
+using ProbeCall = std::function<FileRun(std::uint64_t offset, std::uint64_t length)>;
 
 /// Asks a file, or a cachefiles object, by libsluice: the answer is the one that the kernel will find. `offset` and
 /// `length` are multiples of kBlockSize. A block of which only a part is data counts as missing.
-[[nodiscard]] Run probe_fd(int fd, std::uint64_t offset, std::uint64_t length);
+[[nodiscard]] FileRun probe_fd(int fd, std::uint64_t offset, std::uint64_t length);
 
 /// kInvalid unless offset, length and memory are multiples of kBlockSize and the range fits a file offset.
 [[nodiscard]] Result<void> check_aligned(std::uint64_t offset, std::span<const std::byte> data);

@@ -93,11 +93,9 @@ void CachefilesDevice::watch()
     }
     // Input only: EPOLLOUT means "please cull", and stays up as long as space is short.
     source_ = std::make_unique<IoSource>(loop_, fd_.get(), EPOLLIN, [this](std::uint32_t events) {
-        if ((events & (EPOLLERR | EPOLLHUP)) != 0 && (events & EPOLLIN) == 0) {
-            lost(Error{ErrorKind::kInternal, "/dev/cachefiles hung up", EIO});
-            return;
+        if (!drain() && (events & (EPOLLERR | EPOLLHUP)) != 0) {
+            lost(Error{ErrorKind::kInternal, "/dev/cachefiles hung up", EIO}); // it would wake us for ever
         }
-        drain();
     });
 }
 
@@ -107,21 +105,20 @@ void CachefilesDevice::pause()
     resume_.arm(kPause);
 }
 
-void CachefilesDevice::drain()
+bool CachefilesDevice::drain()
 {
     // What is left after a turn's share raises the level-triggered watch again, behind everybody else's events.
     turn_was_useful_ = false;
     for (int i = 0; i < kMessagesPerTurn && source_; ++i) {
         if (!take_one()) {
-            if (i == 0) {
-                ++stats_.empty_wakeups;
-            }
-            return;
+            stats_.empty_wakeups += i == 0 ? 1U : 0U;
+            return i != 0;
         }
     }
     if (source_ && !turn_was_useful_) {
         pause(); // errors only: without a pause the loop would spin on them
     }
+    return true;
 }
 
 bool CachefilesDevice::take_one()

@@ -40,7 +40,7 @@ public:
     [[nodiscard]] bool can_restore() const noexcept { return can_restore_; }
 
 private:
-    void drain();
+    bool drain(); ///< false when there was nothing
     [[nodiscard]] bool take_one();
     [[nodiscard]] bool on_read_error(int code);
     void dispatch(OpenMessage message);

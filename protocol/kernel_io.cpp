@@ -73,7 +73,7 @@ ssize_t SyscallKernelIo::pwrite(int object, std::span<const std::byte> data, std
     return written < 0 ? -errno : written;
 }
 
-Run SyscallKernelIo::probe(int object, std::uint64_t offset, std::uint64_t length)
+FileRun SyscallKernelIo::probe(int object, std::uint64_t offset, std::uint64_t length)
 {
     return probe_fd(object, offset, length);
 }

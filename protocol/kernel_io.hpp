@@ -44,7 +44,7 @@ public:
 
     /// The next three are called from workers too.
     [[nodiscard]] virtual ssize_t pwrite(int object, std::span<const std::byte> data, std::uint64_t offset) = 0;
-    [[nodiscard]] virtual Run probe(int object, std::uint64_t offset, std::uint64_t length) = 0;
+    [[nodiscard]] virtual FileRun probe(int object, std::uint64_t offset, std::uint64_t length) = 0;
 
     /// The file system that `path` is on. 0 or -errno.
     [[nodiscard]] virtual int space(const std::string& path, struct statvfs& out) = 0;
@@ -61,7 +61,7 @@ public:
     [[nodiscard]] Result<UniqueFd> adopt_object(int fd) override;
     [[nodiscard]] int read_complete(int object, MessageId message) override;
     [[nodiscard]] ssize_t pwrite(int object, std::span<const std::byte> data, std::uint64_t offset) override;
-    [[nodiscard]] Run probe(int object, std::uint64_t offset, std::uint64_t length) override;
+    [[nodiscard]] FileRun probe(int object, std::uint64_t offset, std::uint64_t length) override;
     [[nodiscard]] int space(const std::string& path, struct statvfs& out) override;
 
 private:

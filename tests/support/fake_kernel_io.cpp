@@ -237,7 +237,7 @@ ssize_t FakeKernelState::pwrite(int object, std::span<const std::byte> data, std
     return written < 0 ? -errno : written;
 }
 
-protocol::Run FakeKernelState::probe(int object, std::uint64_t offset, std::uint64_t length)
+protocol::FileRun FakeKernelState::probe(int object, std::uint64_t offset, std::uint64_t length)
 {
     {
         const std::lock_guard lock{mutex};
