@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// What check_man_options.py holds against the manual: sluiced's directives, one a line with their arguments; with --help
-// the text that sluiced prints.
+// What check_man_options.py holds against the manual: sluiced's directives, one a line with their arguments; with
+// --help the text that sluiced prints.
 #include "daemon/config_directives.hpp"
 #include "daemon/options.hpp"
 
 #include <cstdio>
-#include <string_view>
-
 #include <fmt/format.h>
+#include <string_view>
 
 int main(int argc, char** argv)
 {
     using namespace sluice::daemon;
     if (argc > 1 && std::string_view{argv[1]} == "--help") {
         fmt::print("{}", help_text());
-    }
-    else {
+    } else {
         for (const auto& directive : directives()) {
             fmt::print("{}\t{}\n", directive.name, directive.arguments);
         }
