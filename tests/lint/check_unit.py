@@ -26,6 +26,8 @@ def main():
     unit = Path(sys.argv[1])
     settings = dict(re.findall(r"(?m)^([A-Z]\w+)=(.*)$", unit.read_text(encoding="utf-8")))
     faults = [f"{key}= gives the service its own mount namespace" for key in sorted(UNSHARING & settings.keys())]
+    if "CAP_SYS_PTRACE" not in settings.get("CapabilityBoundingSet", "CAP_SYS_PTRACE"):
+        faults.append("without CAP_SYS_PTRACE the users of layers in other mount namespaces are not seen")
     faults += [f"{key}={value} is missing" for key, value in NEEDED.items() if settings.get(key) != value]
     for fault in faults:
         print(f"{unit}: {fault}")

@@ -102,6 +102,7 @@ class Unit(unittest.TestCase):
         self.assertEqual(self.status(UNIT), 0)
         self.assertEqual(self.status(UNIT + "PrivateTmp=yes\n"), 1)
         self.assertEqual(self.status(UNIT + "ProtectSystem=strict\n"), 1)
+        self.assertEqual(self.status(UNIT + "CapabilityBoundingSet=CAP_SYS_ADMIN\n"), 1)
         self.assertEqual(self.status(UNIT.replace("KillMode=mixed", "KillMode=process")), 1)
 
 
