@@ -6,7 +6,6 @@
 #include <string>
 
 #include <syslog.h>
-#include <syslog.h>
 #include <unistd.h>
 
 namespace sluice::log {
@@ -15,7 +14,6 @@ namespace {
 
 std::atomic<Level> g_level{Level::kInfo};
 std::string g_program = "sluiced"; // set once, before any thread is started
-bool g_syslog = false;              // likewise
 std::atomic<bool> g_syslog{false};
 
 bool journal_reads_stderr() noexcept
@@ -47,19 +45,9 @@ void set_program_name(std::string_view name)
     g_program = name;
 }
 
-void use_syslog()
-{
-    ::openlog(g_program.c_str(), LOG_PID | LOG_NDELAY, LOG_DAEMON);
-    g_syslog = true;
-}
-
 void write(Level level, std::string_view text) noexcept
 {
     if (!enabled(level)) {
-        return;
-    }
-    if (g_syslog) {
-        ::syslog(static_cast<int>(level), "%.*s", static_cast<int>(text.size()), text.data());
         return;
     }
     if (g_syslog) {

@@ -19,9 +19,6 @@ void set_level(Level level) noexcept;
 void write(Level level, std::string_view text) noexcept;
 void set_program_name(std::string_view name);
 
-/// From now on to the system log, syslog(3), and not to stderr: for a daemon that has detached. Before any thread starts.
-void use_syslog();
-
 /// From now on to syslog(3), for a daemon whose stderr nobody reads.
 void use_syslog() noexcept;
 
