@@ -228,6 +228,7 @@ Task<Result<Json>> ControlApi::blobs()
     struct Row {
         BlobInfo blob;
         bool open = false;
+        bool known = false; ///< `present` needs no look at the disk
         Result<std::uint64_t> present = 0;
         std::string last_error;
     };
@@ -238,15 +239,20 @@ Task<Result<Json>> ControlApi::blobs()
         row.last_error = entry.last_error;
         if (const auto* filler = parts_.objects.find(digest); filler != nullptr) {
             row.open = true;
+            row.known = true;
             row.present = filler->bytes_present();
             row.last_error = filler->last_error();
+        }
+        else if (const auto filling = parts_.offline.progress(digest)) {
+            row.known = true;
+            row.present = *filling;
         }
         rows.push_back(std::move(row));
     }
     // Blobs that are not open have to be looked up on the disk, which is for workers.
     auto job = [found = std::move(rows), dir = parts_.config.dir, volume = volume_of(parts_.config.domain_id)]() mutable {
         for (auto& row : found) {
-            if (!row.open) {
+            if (!row.known) {
                 const auto file = protocol::find_committed(dir, volume, cookie_of(row.blob.digest));
                 row.present = file ? file->present : 0;
             }

@@ -7,6 +7,7 @@
 #include "daemon/control_server.hpp"
 #include "daemon/image_service.hpp"
 #include "daemon/object_service.hpp"
+#include "daemon/offline_fill.hpp"
 
 #include <functional>
 #include <string>
@@ -24,6 +25,7 @@ public:
         Catalogue& catalogue;
         ImageService& images;
         ObjectService& objects;
+        OfflineFill& offline;
         std::function<Json()> device_status; ///< what the front end has to add to the status
     };
 

@@ -5,7 +5,9 @@
 #include "daemon/object_service.hpp"
 
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace sluice::daemon {

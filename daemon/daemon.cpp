@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/daemon.hpp"
+
+#include "base/log.hpp"
+#include "daemon/cookies.hpp"
+#include "protocol/prepopulate.hpp"
+#include "sluice_config.h"
+#include "trust/hasher.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <stdexcept>
+
+#include <grp.h>
+
+#include <fmt/format.h>
+
+namespace sluice::daemon {
+
+namespace {
+
+/// One chunk is what a worker proves and writes at once: large enough for the disk, small enough that a reader of the
+/// first bytes of a large fetch does not wait for the last.
+constexpr std::size_t kChunkSize = std::size_t{256} << 10;
+
+FillPolicy fill_policy(const Config& config)
+{
+    FillPolicy policy;
+    policy.read_deadline = config.read_deadline;
+    policy.read.max_request = config.max_request;
+    policy.read.read_ahead = config.read_ahead;
+    policy.read.random_window = config.random_window;
+    return policy;
+}
+
+fetcher::RegistryOptions registry_options(const Config& config)
+{
+    fetcher::RegistryOptions options;
+    if (config.registry_ca) {
+        options.http.ca_file = config.registry_ca->string();
+    }
+    options.http.user_agent = fmt::format("sluice/{}", SLUICE_VERSION);
+    options.http.connect_timeout = config.connect_timeout;
+    options.http.stall_timeout = config.stall_timeout;
+    options.http.connections_per_host = config.connections;
+    if (config.registry_credentials) {
+        options.credentials_file = config.registry_credentials->string();
+    }
+    options.insecure = config.registry_insecure;
+    return options;
+}
+
+protocol::DeviceConfig device_config(const Config& config)
+{
+    protocol::DeviceConfig device;
+    device.cache_dir = config.dir;
+    device.tag = config.tag;
+    device.limits = {
+        config.blocks.run, config.blocks.cull, config.blocks.stop, config.files.run, config.files.cull, config.files.stop
+    };
+    device.secctx = config.secctx;
+    if (config.kernel_debug != 0) {
+        device.debug = config.kernel_debug;
+    }
+    return device;
+}
+
+Result<ControlServer::Options> control_options(const Config& config)
+{
+    ControlServer::Options options;
+    options.socket_path = config.control_socket.string();
+    if (!config.control_group.empty()) {
+        const auto* group = ::getgrnam(config.control_group.c_str()); // NOLINT(concurrency-mt-unsafe): only the loop asks
+        if (group == nullptr) {
+            return fail(ErrorKind::kNotFound, fmt::format("control-group: there is no group \"{}\"", config.control_group));
+        }
+        options.group = group->gr_gid;
+        options.mode = 0660;
+    }
+    return options;
+}
+
+} // namespace
+
+Daemon::Daemon(EventLoop& loop, const Config& config, protocol::KernelIo& io, std::string sluicectl)
+    : loop_{loop}
+    , config_{config}
+    , io_{io}
+    , sluicectl_{std::move(sluicectl)}
+    , policy_{fill_policy(config)}
+    , buffers_{config.memory_budget, kChunkSize}
+    , workers_{config.workers}
+{
+}
+
+Daemon::~Daemon()
+{
+    if (device_ != nullptr) {
+        device_->stop();
+    }
+}
+
+Result<void> Daemon::open_cache()
+{
+    auto dir = cache::CacheDir::open(config_.dir);
+    if (!dir) {
+        return fail(dir.error());
+    }
+    cache_dir_ = std::make_unique<cache::CacheDir>(std::move(*dir));
+    trees_ = std::make_unique<cache::TreeStore>(cache_dir_->trees());
+    // What a crash has left half made would fail every mount that meets it.
+    const auto report = protocol::startup_hygiene(config_.dir);
+    for (const auto& path : report.removed) {
+        log::warning("removed {}: a crash has left it without a valid attribute", path.string());
+    }
+    for (const auto& problem : report.problems) {
+        log::warning("{}", problem);
+    }
+    auto store = ImageStore::open(loop_, cache_dir_->database());
+    if (!store) {
+        return fail(store.error());
+    }
+    store_ = std::move(*store);
+    return {};
+}
+
+Result<void> Daemon::load_keys()
+{
+    auto keys = trust::KeyRing::load(config_.trusted_keys);
+    if (!keys) {
+        return fail(keys.error(), "trusted-key");
+    }
+    keys_ = std::move(*keys);
+    if (keys_.empty()) {
+        log::warning("no trusted-key is configured: every image will be refused");
+    }
+    return {};
+}
+
+void Daemon::make_services()
+{
+    sources_ = std::make_unique<fetcher::Sources>(loop_, registry_options(config_), buffers_, &trust::sha256);
+    services_ = std::make_unique<FillServices>(FillServices{loop_, workers_, *sources_, trees_.get(), counters_});
+    catalogue_ = std::make_unique<Catalogue>(*services_);
+    objects_ = std::make_unique<ObjectService>(*services_, policy_, *catalogue_, [this](const Error& why) {
+        log::error("{}; every mount has to be unmounted before sluiced can serve again", why.text());
+        stop(1);
+    });
+    OfflineFill::Place place{config_.dir, cache_dir_->prefill(), volume_of(config_.domain_id)};
+    offline_ = std::make_unique<OfflineFill>(*services_, policy_, *objects_, std::move(place));
+    ImageService::Options options;
+    options.platform = fetcher::host_platform();
+    options.lazy_only = config_.lazy_only;
+    const auto complete = [this](std::shared_ptr<BlobTree> tree) { return offline_->complete(std::move(tree)); };
+    images_ = std::make_unique<ImageService>(*services_, *sources_, keys_, *catalogue_, *store_, complete, options);
+}
+
+Result<void> Daemon::start_device()
+{
+    device_ = std::make_unique<protocol::CachefilesDevice>(loop_, io_, device_config(config_));
+    return device_->start(*objects_);
+}
+
+Result<void> Daemon::start()
+{
+    try {
+        if (auto opened = open_cache(); !opened) {
+            return opened;
+        }
+        if (auto loaded = load_keys(); !loaded) {
+            return loaded;
+        }
+        make_services();
+        if (auto loaded = images_->load(); !loaded) {
+            return loaded;
+        }
+        if (auto started = start_device(); !started) {
+            return started;
+        }
+        ControlApi::Parts parts{
+            loop_, workers_, config_, counters_, *catalogue_, *images_, *objects_, *offline_, [this] { return device_status(); }
+        };
+        api_ = std::make_unique<ControlApi>(std::move(parts));
+        const auto options = control_options(config_);
+        if (!options) {
+            return fail(options.error());
+        }
+        control_ = std::make_unique<ControlServer>(loop_, *options, [this](ControlRequest request) {
+            return api_->handle(std::move(request));
+        });
+        reaper_ = std::make_unique<LayerReaper>(loop_, sluicectl_, config_.layers_dir.string());
+        reaper_->check();
+        for (const int signal : {SIGTERM, SIGINT}) {
+            signals_.push_back(std::make_unique<SignalSource>(loop_, signal, [this] { stop(0); }));
+        }
+    }
+    catch (const std::exception& error) {
+        return fail(ErrorKind::kInternal, error.what());
+    }
+    loop_.enable_watchdog();
+    log::info(
+        "sluiced {} serves {} images from {} ({} trusted keys)",
+        SLUICE_VERSION,
+        images_->images().size(),
+        config_.dir.string(),
+        keys_.keys().size()
+    );
+    return {};
+}
+
+void Daemon::stop(int code)
+{
+    loop_.notify("STOPPING=1");
+    device_->stop();
+    loop_.exit(code);
+}
+
+Json Daemon::device_status() const
+{
+    const auto stats = device_->stats();
+    return {
+        {"front_end", "cachefiles"},
+        {"trusted_keys", keys_.keys().size()},
+        {"device",
+         {
+             {"can_restore", device_->can_restore()},
+             {"opens", stats.opens},
+             {"reads", stats.reads},
+             {"closes", stats.closes},
+             {"opens_rejected", stats.opens_rejected},
+             {"open_answers_failed", stats.open_answers_failed},
+             {"reads_answered", stats.reads_answered},
+             {"reads_forgotten", stats.reads_forgotten},
+             {"malformed", stats.malformed},
+             {"unknown_objects", stats.unknown_objects},
+             {"open_objects", stats.open_objects},
+         }},
+        {"fetcher",
+         {
+             {"requests", sources_->counters().requests},
+             {"bytes_received", sources_->counters().bytes_received},
+             {"retries", sources_->counters().retries},
+         }},
+    };
+}
+
+} // namespace sluice::daemon

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/log.hpp"
+#include "daemon/config.hpp"
+#include "daemon/daemon.hpp"
+#include "daemon/detach.hpp"
+#include "daemon/options.hpp"
+#include "protocol/kernel_io.hpp"
+#include "protocol/system_probe.hpp"
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+namespace sluice::daemon {
+namespace {
+
+/// sluicectl is installed in bindir; a build that was never installed has it beside the daemon's folder.
+std::string find_sluicectl()
+{
+    std::error_code ignored;
+    const auto self = std::filesystem::read_symlink("/proc/self/exe", ignored);
+    for (const auto& candidate : {self.parent_path() / "sluicectl", self.parent_path() / "../tools/sluicectl"}) {
+        if (std::filesystem::exists(candidate, ignored)) {
+            return candidate.lexically_normal();
+        }
+    }
+    return SLUICE_BINDIR "/sluicectl";
+}
+
+int check_system(const Config& config)
+{
+    protocol::SyscallKernelIo io;
+    protocol::ProbeConfig probe;
+    probe.cache_dir = config.dir;
+    probe.tag = config.tag;
+    bool able = true;
+    for (const auto& result : protocol::probe_system(io, probe)) {
+        fmt::print("{}\n", protocol::to_line(result));
+        able = able && result.status != protocol::ProbeStatus::kFailed;
+    }
+    return able ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int serve(const Config& config, const Options& options)
+{
+    const auto mode = run_mode(options, std::getenv("NOTIFY_SOCKET") != nullptr); // NOLINT(concurrency-mt-unsafe)
+    Detacher detacher{mode};
+    if (mode.log_to_syslog) {
+        log::use_syslog();
+    }
+    std::signal(SIGPIPE, SIG_IGN); // NOLINT(cert-err33-c): a peer that goes away is an error of that write
+    EventLoop loop;
+    protocol::SyscallKernelIo io;
+    Daemon daemon{loop, config, io, find_sluicectl()};
+    if (const auto started = daemon.start(); !started) {
+        log::error("{}", started.error().text());
+        return EXIT_FAILURE;
+    }
+    if (const auto ready = detacher.ready(); !ready) {
+        log::error("{}", ready.error().text());
+        return EXIT_FAILURE;
+    }
+    loop.notify("READY=1\nSTATUS=serving");
+    return loop.run();
+}
+
+int run(int argc, char* const* argv)
+{
+    const auto options = parse_options(argc, argv);
+    if (!options) {
+        fmt::print(stderr, "sluiced: {}\n", options.error().text());
+        return kExitUsage;
+    }
+    if (options->action == Action::kHelp) {
+        fmt::print("{}", help_text());
+        return EXIT_SUCCESS;
+    }
+    if (options->action == Action::kVersion) {
+        fmt::print("{}", version_text());
+        return EXIT_SUCCESS;
+    }
+    const auto loaded = load_config(options->config_file);
+    if (!loaded) {
+        for (const auto& line : loaded.error()) {
+            fmt::print(stderr, "sluiced: {}\n", line);
+        }
+        return EXIT_FAILURE;
+    }
+    const auto config = apply_options(*loaded, *options);
+    if (options->action == Action::kCheckConfig) {
+        fmt::print("{}", print_config(config));
+        return EXIT_SUCCESS;
+    }
+    if (options->action == Action::kCheckSystem) {
+        return check_system(config);
+    }
+    log::set_level(config.log_level);
+    return serve(config, *options);
+}
+
+} // namespace
+} // namespace sluice::daemon
+
+int main(int argc, char** argv)
+try {
+    return sluice::daemon::run(argc, argv);
+}
+catch (const std::exception& error) {
+    fmt::print(stderr, "sluiced: {}\n", error.what());
+    return EXIT_FAILURE;
+}
