@@ -226,7 +226,7 @@ void BlobFiller::answer_settled(ByteRange touched)
             ++it;
             continue;
         }
-        services_.counters.reads_failed += it->failed ? 1 : 0;
+        services_.counters.reads_failed += it->failed ? 1U : 0U;
         it->pending.complete();
         it = waiting_.erase(it);
     }

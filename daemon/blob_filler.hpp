@@ -77,7 +77,7 @@ private:
 
     [[nodiscard]] bool failed_lately(ByteRange range);
     void start_fetches(const std::vector<ByteRange>& ranges, Deadline deadline);
-    Task<void> run_fetch(ByteRange range, Deadline deadline);
+    Task<Result<void>> run_fetch(ByteRange range, Deadline deadline);
     Task<Result<void>> fetch_once(ByteRange range, Deadline deadline);
     Task<Result<void>> fetch_from(std::string repository, ByteRange range, Deadline deadline);
     void landed(ByteRange range);

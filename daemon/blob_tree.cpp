@@ -152,7 +152,7 @@ Task<Result<void>> BlobTree::load(trust::TreeRun run, Deadline deadline)
     if (services_.trees != nullptr) {
         services_.workers.submit([store = services_.trees, digest = blob_.digest, run, kept_bytes = std::move(*bytes)] {
             // A cache of a cache: a failure only means another fetch some day.
-            (void)store->write(digest, run.bytes, kept_bytes);
+            (void)store->write(digest, run.bytes.begin(), kept_bytes);
         });
     }
     co_return Result<void>{};

@@ -53,7 +53,7 @@ Result<ErofsSuperblock> parse_erofs_superblock(std::span<const std::byte> first_
     ErofsSuperblock result;
     result.block_size = 1U << bits;
     result.size = static_cast<std::uint64_t>(little_endian(sb, kBlocks, 4)) << bits;
-                        || little_endian(sb, kCompression, 2) != 0;
+    result.compressed = (features & kMayBeCompressed) != 0 || little_endian(sb, kCompression, 2) != 0;
     result.extra_devices = static_cast<std::uint16_t>(little_endian(sb, kExtraDevices, 2));
     return result;
 }

@@ -2,6 +2,7 @@
 #include "daemon/image_service.hpp"
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "daemon/erofs_superblock.hpp"
 #include "daemon/image_verifier.hpp"
 #include "trust/hasher.hpp"

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/blob_filler.hpp"
+#include "tests/support/fake_blob.hpp"
+#include "tests/support/loop_fixture.hpp"
+
+#include <cerrno>
+
+#include <gmock/gmock.h>
+
+namespace sluice::daemon {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+constexpr std::uint64_t kBlocks = 1024; // 4 MiB
+constexpr std::uint64_t kChunk = 64 * 1024;
+
+class BlobFillerTest : public test::FdLeakTest {
+protected:
+    void SetUp() override
+    {
+        FdLeakTest::SetUp();
+        world_ = std::make_unique<World>();
+    }
+
+    void TearDown() override
+    {
+        world_.reset();
+        FdLeakTest::TearDown();
+    }
+
+    struct World {
+        World()
+        {
+            source.add(blob);
+            policy.read.read_ahead = 0;
+            policy.read.metadata_window = kBlockSize;
+            policy.read.random_window = kBlockSize;
+            open();
+        }
+
+        void open()
+        {
+            auto tree = BlobTree::make(services, blob.info);
+            filler = std::make_unique<BlobFiller>(services, policy, *tree, handle);
+        }
+
+        EventLoop loop;
+        BufferPool buffers{1 << 20, kChunk};
+        WorkerPool workers{2};
+        test::FakeBlob blob{kBlocks};
+        test::FakeSource source{loop, buffers};
+        Counters counters;
+        FillServices services{loop, workers, source, nullptr, counters};
+        FillPolicy policy;
+        std::shared_ptr<test::MemoryHandle> handle = std::make_shared<test::MemoryHandle>(kBlocks * kBlockSize);
+        std::shared_ptr<test::CountingAnswerer> answerer = std::make_shared<test::CountingAnswerer>();
+        std::unique_ptr<BlobFiller> filler;
+        std::uint32_t next_message = 0;
+    };
+
+    MessageId read(ByteRange range)
+    {
+        const MessageId message{world_->next_message++};
+        world_->filler->read(range, protocol::PendingRead{world_->answerer, ObjectId{1}, message});
+        return message;
+    }
+
+    [[nodiscard]] bool answered(MessageId message) const { return world_->answerer->answers.contains(message); }
+
+    void wait_for(MessageId message)
+    {
+        ASSERT_TRUE(test::run_until(world_->loop, [&] { return answered(message); }));
+        EXPECT_EQ(world_->answerer->answers.at(message), 1U);
+    }
+
+    [[nodiscard]] bool holds(ByteRange range) const
+    {
+        const auto want = world_->blob.data(range);
+        return world_->handle->present().contains(range)
+               && world_->handle->content(range) == std::vector(want.begin(), want.end());
+    }
+
+    /// Data ranges that were fetched; those of the hash tree lie behind them.
+    [[nodiscard]] std::vector<ByteRange> data_fetches() const
+    {
+        auto all = world_->source.fetched;
+        std::erase_if(all, [&](ByteRange r) { return r.begin() >= world_->blob.info.tree_offset; });
+        return all;
+    }
+
+    std::unique_ptr<World> world_;
+};
+
+TEST_F(BlobFillerTest, AReadBringsInExactlyItsRangeAndIsAnsweredOnce)
+{
+    const auto message = read({8192, 16384});
+    EXPECT_FALSE(answered(message));
+    wait_for(message);
+    EXPECT_TRUE(holds({8192, 16384}));
+    EXPECT_EQ(world_->handle->present().size(), 8192U);
+    EXPECT_THAT(data_fetches(), ElementsAre(ByteRange{8192, 16384}));
+}
+
+TEST_F(BlobFillerTest, WhatIsThereIsAnsweredWithoutAFetch)
+{
+    wait_for(read({0, 4096}));
+    const auto before = data_fetches().size();
+    const auto again = read({0, 4096});
+    EXPECT_TRUE(answered(again));
+    EXPECT_EQ(data_fetches().size(), before);
+}
+
+TEST_F(BlobFillerTest, ReadersOfOneRangeShareOneFetch)
+{
+    world_->source.hold();
+    const auto first = read({4096, 12288});
+    const auto second = read({4096, 12288});
+    const auto third = read({8192, 12288});
+    world_->source.release();
+    wait_for(first);
+    wait_for(second);
+    wait_for(third);
+    EXPECT_THAT(data_fetches(), SizeIs(1));
+}
+
+TEST_F(BlobFillerTest, AReaderIsAnsweredWhenItsOwnRangeIsInNotWhenAllIs)
+{
+    world_->policy.read.read_ahead = 2U << 20;
+    world_->policy.read.first_window = 1U << 20;
+    world_->open();
+    wait_for(read({0, 4096}));
+    wait_for(read({4096, 8192})); // sequential: more is on its way than was asked for
+    EXPECT_TRUE(holds({4096, 8192}));
+    EXPECT_TRUE(test::run_until(world_->loop, [&] { return world_->filler->bytes_in_flight() == 0; }));
+    EXPECT_GT(world_->handle->present().size(), 8192U);
+    EXPECT_TRUE(holds({0, world_->handle->present().ranges().front().end()}));
+}
+
+TEST_F(BlobFillerTest, AFailureIsAnsweredToAllWhoWaitAndLeavesTheHole)
+{
+    world_->source.fault = [](auto&, ByteRange) { return Error{ErrorKind::kNotFound, "the blob is gone"}; };
+    world_->source.hold();
+    const auto first = read({4096, 8192});
+    const auto second = read({4096, 8192});
+    world_->source.release();
+    wait_for(first);
+    wait_for(second);
+    EXPECT_TRUE(world_->handle->present().empty());
+    EXPECT_EQ(world_->counters.reads_failed, 2U);
+    EXPECT_THAT(world_->filler->last_error(), HasSubstr("the blob is gone"));
+}
+
+TEST_F(BlobFillerTest, TheKernelsRetryAfterAFailureIsAnsweredAtOnceAndLaterReadsWorkAgain)
+{
+    world_->policy.failure_memory = milliseconds{20};
+    world_->source.fault = [](auto&, ByteRange) { return Error{ErrorKind::kTransient, "down"}; };
+    wait_for(read({4096, 8192}));
+    const auto fetches = world_->source.fetched.size();
+    EXPECT_TRUE(answered(read({4096, 8192})));
+    EXPECT_EQ(world_->source.fetched.size(), fetches);
+
+    world_->source.fault = nullptr;
+    EXPECT_TRUE(test::run_until(world_->loop, [&] {
+        wait_for(read({4096, 8192}));
+        return holds({4096, 8192});
+    }));
+}
+
+TEST_F(BlobFillerTest, ABlockThatDoesNotMatchIsFetchedOnceMore)
+{
+    unsigned hurt = 0;
+    world_->source.tamper = [&](std::uint64_t offset, std::span<std::byte> bytes) {
+        if (offset == 8192 && hurt++ == 0) {
+            bytes[5] ^= std::byte{1};
+        }
+    };
+    wait_for(read({8192, 12288}));
+    EXPECT_TRUE(holds({8192, 12288}));
+    EXPECT_EQ(world_->counters.verify_failures, 1U);
+}
+
+TEST_F(BlobFillerTest, ATamperedBlockIsNeverWritten)
+{
+    world_->source.tamper = [](std::uint64_t offset, std::span<std::byte> bytes) {
+        if (ByteRange{offset, offset + bytes.size()}.contains({8192, 12288})) {
+            bytes[8192 - offset] ^= std::byte{0x80};
+        }
+    };
+    wait_for(read({4096, 16384}));
+    EXPECT_FALSE(world_->handle->present().overlaps({8192, 12288}));
+    EXPECT_EQ(world_->counters.reads_failed, 1U);
+    EXPECT_THAT(world_->filler->last_error(), HasSubstr("offset 8192"));
+    wait_for(read({65536, 69632})); // the rest of the blob is none the worse
+    EXPECT_TRUE(holds({65536, 69632}));
+}
+
+TEST_F(BlobFillerTest, ATamperedTreeProvesNothing)
+{
+    const auto tree_begin = world_->blob.info.tree_offset;
+    world_->source.tamper = [=](std::uint64_t offset, std::span<std::byte> bytes) {
+        if (offset + bytes.size() > tree_begin) {
+            bytes.back() ^= std::byte{1};
+        }
+    };
+    world_->blob.bytes.back() = std::byte{0};
+    wait_for(read({0, 4096}));
+    EXPECT_TRUE(world_->handle->present().empty());
+    EXPECT_GE(world_->counters.verify_failures, 1U);
+}
+
+TEST_F(BlobFillerTest, TheNextRepositoryIsAskedWhenOneFails)
+{
+    world_->blob.info.repositories = {"mirror.test/app", "registry.test/app"};
+    world_->open();
+    world_->source.fault = [](const fetcher::BlobLocation& where, ByteRange) {
+        return where.repository.starts_with("mirror") ? std::optional{Error{ErrorKind::kNotFound, "not here"}} : std::nullopt;
+    };
+    wait_for(read({4096, 8192}));
+    EXPECT_TRUE(holds({4096, 8192}));
+}
+
+TEST_F(BlobFillerTest, AFullDiskFailsTheReadAndTheNextOneWorks)
+{
+    world_->policy.failure_memory = milliseconds{0};
+    world_->handle->fail_writes(Error::from_errno(ENOSPC, "write"));
+    wait_for(read({4096, 8192}));
+    EXPECT_EQ(world_->counters.reads_failed, 1U);
+    EXPECT_EQ(world_->counters.write_failures, 1U);
+    world_->handle->fail_writes(std::nullopt);
+    wait_for(read({4096, 8192}));
+    EXPECT_TRUE(holds({4096, 8192}));
+}
+
+TEST_F(BlobFillerTest, ADeadlineThatPassesIsAnswered)
+{
+    world_->policy.read_deadline = milliseconds{20};
+    world_->source.hold();
+    wait_for(read({4096, 8192}));
+    EXPECT_EQ(world_->counters.deadline_misses, 1U);
+    EXPECT_TRUE(world_->handle->present().empty());
+    world_->source.release();
+}
+
+TEST_F(BlobFillerTest, ClosingCancelsFetchesAndAnswersReads)
+{
+    world_->source.hold();
+    const auto first = read({4096, 8192});
+    const auto second = read({65536, 69632});
+    EXPECT_GT(world_->source.running, 0U);
+    world_->filler.reset();
+    EXPECT_TRUE(answered(first));
+    EXPECT_TRUE(answered(second));
+    EXPECT_EQ(world_->source.running, 0U);
+}
+
+TEST_F(BlobFillerTest, ReadsBeyondTheEndAreAnsweredWithoutData)
+{
+    const auto end = world_->blob.info.erofs_size;
+    EXPECT_TRUE(answered(read({end, end + 4096})));
+    EXPECT_THAT(world_->source.fetched, IsEmpty());
+    wait_for(read({end - 4096, end + 4096}));
+    EXPECT_TRUE(holds({end - 4096, end}));
+}
+
+TEST_F(BlobFillerTest, FillAllBringsInEverythingAndKeepsWhatWasThere)
+{
+    wait_for(read({8192, 12288}));
+    const auto filled = test::run_task(world_->loop, world_->filler->fill_all());
+    ASSERT_TRUE(filled && *filled);
+    EXPECT_TRUE(holds({0, world_->blob.info.erofs_size}));
+    EXPECT_EQ(world_->counters.bytes_fetched, world_->blob.info.erofs_size);
+    EXPECT_EQ(*world_->filler->bytes_present(), world_->blob.info.erofs_size);
+}
+
+TEST_F(BlobFillerTest, AThousandReadsAtOnceAreAllAnswered)
+{
+    std::vector<MessageId> messages;
+    for (std::uint64_t i = 0; i < kBlocks; ++i) {
+        const auto block = (i * 389) % kBlocks;
+        messages.push_back(read({block * kBlockSize, (block + 1) * kBlockSize}));
+    }
+    EXPECT_TRUE(test::run_until(world_->loop, [&] { return world_->answerer->answers.size() == kBlocks; }));
+    EXPECT_TRUE(holds({0, world_->blob.info.erofs_size}));
+    EXPECT_LE(world_->buffers.bytes_taken(), 1U << 20);
+}
+
+} // namespace
+} // namespace sluice::daemon
