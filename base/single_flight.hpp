@@ -1,64 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "base/result.hpp"
 #include "base/task.hpp"
 
+#include <functional>
 #include <map>
 #include <utility>
 #include <vector>
 
 namespace sluice {
 
-/// Lets many askers share one piece of work. `Outcome` is a Result. Loop thread only; must outlive its tasks.
-template <typename Key, typename Outcome>
+/// Many askers, one job: who asks for a key while its job runs gets that job's value. The job belongs to this object, so it
+/// goes on when those who asked are cancelled; destroying this object cancels it. Loop thread only.
+template <typename Key, typename T>
 class SingleFlight {
 public:
-    explicit SingleFlight(EventLoop& loop) : loop_{loop} {}
+    explicit SingleFlight(EventLoop& loop) : loop_{loop}, scope_{loop} {}
 
     SingleFlight(const SingleFlight&) = delete;
     SingleFlight& operator=(const SingleFlight&) = delete;
+    ~SingleFlight() = default;
 
-    /// The first asker for `key` runs `work`; those who come before it has ended get the same outcome, and their own
-    /// `work` is dropped unstarted. When the first asker is cancelled, the others fail with kCancelled and may ask again.
-    [[nodiscard]] Task<Outcome> run(Key key, Task<Outcome> work)
+    /// `start` is called only when no job for `key` runs.
+    [[nodiscard]] Task<T> run(Key key, std::function<Task<T>()> start)
     {
-        if (const auto found = waiters_.find(key); found != waiters_.end()) {
-            const OneShot<Outcome> shared{loop_};
-            found->second.push_back(shared.setter());
-            co_return co_await shared;
+        const OneShot<T> landed{loop_};
+        const auto [it, first] = waiting_.try_emplace(key);
+        it->second.push_back(landed.setter());
+        if (first) {
+            scope_.spawn(fly(key, start()));
         }
-        waiters_.emplace(key, Waiters{});
-        Leader leader{*this, key};
-        leader.outcome = co_await work;
-        co_return leader.outcome;
+        co_return co_await landed;
     }
 
 private:
-    using Waiters = std::vector<typename OneShot<Outcome>::Setter>;
-
-    /// Tells the others on every path, the destruction of the leader's frame included.
-    struct Leader {
-        Leader(SingleFlight& owner, Key of) : flight{owner}, key{std::move(of)} {}
-
-        Leader(const Leader&) = delete;
-        Leader& operator=(const Leader&) = delete;
-
-        ~Leader()
-        {
-            const auto node = flight.waiters_.extract(key);
-            for (const auto& waiter : node.mapped()) {
-                waiter.set(outcome);
-            }
+    Task<void> fly(Key key, Task<T> job)
+    {
+        const auto value = co_await job;
+        const auto waiters = std::move(waiting_.extract(key).mapped());
+        for (const auto& waiter : waiters) {
+            waiter.set(value);
         }
-
-        SingleFlight& flight;
-        Key key;
-        Outcome outcome = fail(ErrorKind::kCancelled, "whoever was at it has gone away");
-    };
+    }
 
     EventLoop& loop_;
-    std::map<Key, Waiters> waiters_;
+    std::map<Key, std::vector<typename OneShot<T>::Setter>> waiting_;
+    TaskScope scope_; // last: its jobs use the above
 };
 
 } // namespace sluice

@@ -73,10 +73,8 @@ Task<Result<void>> BlobTree::prepare(ByteRange data, Deadline deadline)
         // One after the other: the runs of one level lie next to each other, and there is rarely more than one.
         for (const auto& run : runs) {
             const RunKey key{run.level, run.first};
-            auto loaded = co_await loading_.run(key, load(run, deadline));
-            if (!loaded && loaded.error().kind() == ErrorKind::kCancelled && !deadline.passed()) {
-                break; // whoever was loading it has gone away: look again, and load it here
-            }
+            auto start = [this, run, deadline] { return load(run, deadline); };
+            auto loaded = co_await loading_.run(key, std::move(start));
             if (!loaded) {
                 co_return fail(loaded.error(), fmt::format("hash tree of blob {}", blob_.digest.to_string()));
             }

@@ -169,7 +169,8 @@ Task<Result<cache::ImageRecord>> ImageService::ensure(Request request)
         auto image = known->second;
         co_return co_await complete(std::move(image), request.lazy_only);
     }
-    auto registered = co_await registering_.run(name, register_image(name));
+    auto start = [this, name] { return register_image(name); };
+    auto registered = co_await registering_.run(name, std::move(start));
     if (!registered) {
         co_return fail(registered.error(), name);
     }
@@ -274,8 +275,8 @@ Task<Result<cache::ImageRecord>> ImageService::complete(cache::ImageRecord image
             if (entry == nullptr) {
                 co_return fail(ErrorKind::kInternal, "a registered blob is not in the catalogue");
             }
-            auto tree = entry->tree;
-            auto completed = co_await completing_.run(blob.digest, complete_(std::move(tree)));
+            auto start = [this, tree = entry->tree] { return complete_(tree); };
+            auto completed = co_await completing_.run(blob.digest, std::move(start));
             if (!completed) {
                 co_return fail(completed.error(), fmt::format("{}: cannot complete a compressed blob", image.reference));
             }
