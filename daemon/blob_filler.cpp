@@ -140,7 +140,7 @@ Task<Result<void>> BlobFiller::run_fetch(ByteRange range, Deadline deadline)
     auto outcome = co_await fetch_once(range, deadline);
     // Bytes that do not match may have been hurt on the way: they get one more chance, and no more than one.
     if (!outcome && outcome.error().kind() == ErrorKind::kCorrupt && !deadline.passed()) {
-        log::warning("{}; fetching it once more", outcome.error().text());
+        log::warning("blob {}: {}; fetching it once more", blob().digest.to_string(), outcome.error().text());
         for (const auto& rest : in_flight_.inside(range)) {
             outcome = co_await fetch_once(rest, deadline);
             if (!outcome) {
@@ -190,7 +190,7 @@ Task<Result<void>> BlobFiller::fetch_from(std::string repository, ByteRange rang
     auto fetched = co_await services_.source.fetch(location, range, *writer, deadline);
     auto written = co_await writer->finish();
     if (!written) {
-        co_return fail(written.error(), fmt::format("blob {} from {}", blob().digest.to_string(), repository));
+        co_return fail(written.error(), fmt::format("from {}", repository));
     }
     co_return fetched;
 }
