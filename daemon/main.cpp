@@ -83,7 +83,10 @@ int run(int argc, char* const* argv)
         fmt::print("{}", version_text());
         return EXIT_SUCCESS;
     }
-    const auto loaded = load_config(options->config_file);
+    // Whether a machine is able to serve can be asked before anything is configured.
+    const bool unconfigured = options->action == Action::kCheckSystem && options->config_file == kDefaultConfigFile
+                              && !std::filesystem::exists(options->config_file);
+    const auto loaded = unconfigured ? ConfigResult{Config{}} : load_config(options->config_file);
     if (!loaded) {
         for (const auto& line : loaded.error()) {
             fmt::print(stderr, "sluiced: {}\n", line);
