@@ -3,6 +3,7 @@
 
 #include "base/byte_range.hpp"
 #include "base/ids.hpp"
+#include "base/result.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -11,8 +12,6 @@
 #include <string>
 #include <string_view>
 #include <variant>
-
-#include <tl/expected.hpp>
 
 namespace sluice::protocol {
 
