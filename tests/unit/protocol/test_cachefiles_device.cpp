@@ -119,6 +119,12 @@ TEST_F(CachefilesDeviceTest, CloseReachesTheCoreBeforeTheDescriptorGoes)
     EXPECT_EQ(kept->missing({0, 1}).error().kind(), ErrorKind::kCancelled);
 }
 
+TEST_F(CachefilesDeviceTest, AnIdleDeviceDoesNotWakeTheLoop)
+{
+    ASSERT_TRUE(start().has_value());
+    EXPECT_FALSE(world_->loop.run_once(milliseconds{0})) << "its descriptor is writable all the time";
+}
+
 TEST_F(CachefilesDeviceTest, ManyRequestsAreTakenInSharesOfATurn)
 {
     ASSERT_TRUE(start().has_value());
