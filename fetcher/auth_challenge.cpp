@@ -20,16 +20,13 @@ constexpr std::size_t kMaxChallenges = 32;
 bool is_token_char(char c) noexcept
 {
     constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
-           kMarks.find(c) != std::string_view::npos;
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || kMarks.find(c) != std::string_view::npos;
 }
 
 std::string lower(std::string_view text)
 {
     std::string out{text};
-    std::ranges::transform(out, out.begin(), [](unsigned char c) {
-        return static_cast<char>(std::tolower(c));
-    });
+    std::ranges::transform(out, out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     return out;
 }
 
@@ -80,10 +77,7 @@ public:
     }
 
     /// Up to the next comma.
-    std::string_view rest_of_element() noexcept
-    {
-        return drop(std::min(text_.find(','), text_.size()));
-    }
+    std::string_view rest_of_element() noexcept { return drop(std::min(text_.find(','), text_.size())); }
 
 private:
     std::string_view drop(std::size_t length) noexcept

@@ -14,8 +14,7 @@ namespace sluice::fetcher {
 
 namespace {
 
-constexpr milliseconds kBasicLifetime{
-    3'600'000}; ///< a password does not end by itself; a 401 ends it
+constexpr milliseconds kBasicLifetime{3'600'000}; ///< a password does not end by itself; a 401 ends it
 constexpr std::size_t kMaxTokenAnswer = 1024 * 1024;
 
 std::string flight_key(const AuthScope& scope)
@@ -23,12 +22,10 @@ std::string flight_key(const AuthScope& scope)
     return scope.repository.registry + '\n' + scope.to_string();
 }
 
-const AuthChallenge*
-find_scheme(const std::vector<AuthChallenge>& challenges, std::string_view scheme)
+const AuthChallenge* find_scheme(const std::vector<AuthChallenge>& challenges, std::string_view scheme)
 {
     for (const auto& challenge : challenges) {
-        if (challenge.scheme == scheme &&
-            (scheme != "bearer" || !challenge.parameter("realm").empty())) {
+        if (challenge.scheme == scheme && (scheme != "bearer" || !challenge.parameter("realm").empty())) {
             return &challenge;
         }
     }
@@ -47,19 +44,14 @@ std::string AuthScope::to_string() const
     return fmt::format("repository:{}:{}", repository.name, push ? "pull,push" : "pull");
 }
 
-Authorizer::Authorizer(
-    EventLoop& loop, HttpClient& http, const RegistryOptions& options, FetchCounters& counters
-)
+Authorizer::Authorizer(EventLoop& loop, HttpClient& http, const RegistryOptions& options, FetchCounters& counters)
     : loop_{loop}, http_{http}, options_{options}, counters_{counters}, flights_{loop}
 {}
 
 TokenKey Authorizer::key_for(const AuthScope& scope) const
 {
     const auto it = known_.find(flight_key(scope));
-    return {
-        scope.repository.registry,
-        it == known_.end() ? std::string{} : it->second.identity,
-        scope.to_string()};
+    return {scope.repository.registry, it == known_.end() ? std::string{} : it->second.identity, scope.to_string()};
 }
 
 Task<std::string> Authorizer::header(AuthScope scope)
@@ -79,12 +71,8 @@ Task<std::string> Authorizer::header(AuthScope scope)
     co_return renewed ? std::move(*renewed) : std::string{};
 }
 
-Task<Result<std::string>> Authorizer::answer(
-    AuthScope scope,
-    std::string registry_scheme,
-    std::vector<std::string> fields,
-    std::string rejected
-)
+Task<Result<std::string>>
+Authorizer::answer(AuthScope scope, std::string registry_scheme, std::vector<std::string> fields, std::string rejected)
 {
     const auto challenges = parse_challenges(fields);
     const auto* chosen = find_scheme(challenges, "bearer");
@@ -94,9 +82,7 @@ Task<Result<std::string>> Authorizer::answer(
     if (chosen == nullptr) {
         co_return fail(
             ErrorKind::kDenied,
-            fmt::format(
-                "{}: asks for no kind of authentication that we know", scope.repository.registry
-            )
+            fmt::format("{}: asks for no kind of authentication that we know", scope.repository.registry)
         );
     }
     auto challenge = *chosen;
@@ -118,13 +104,15 @@ Task<Result<std::string>> Authorizer::answer(
 
 Task<Result<std::string>> Authorizer::renew(AuthScope scope, AuthChallenge challenge)
 {
-    auto key = flight_key(scope);
-    return flights_.run(
-        std::move(key),
-        [this, scope = std::move(scope), challenge = std::move(challenge)] {
-            return renew_now(scope, challenge);
+    for (;;) {
+        auto key = flight_key(scope);
+        auto work = renew_now(scope, challenge);
+        auto renewed = co_await flights_.run(std::move(key), std::move(work));
+        if (renewed || renewed.error().kind() != ErrorKind::kCancelled) {
+            co_return renewed;
         }
-    );
+        // Whoever was at it has been cancelled; that is no reason for us to fail.
+    }
 }
 
 Task<Result<std::string>> Authorizer::renew_now(AuthScope scope, AuthChallenge challenge)
@@ -140,11 +128,10 @@ Task<Result<std::string>> Authorizer::renew_now(AuthScope scope, AuthChallenge c
     auto lifetime = kBasicLifetime;
     if (challenge.scheme == "basic") {
         if (credential.username.empty()) {
-            const auto place = options_.credentials_file.empty() ? "no credentials file is set"
-                                                                 : options_.credentials_file;
+            const auto place =
+                options_.credentials_file.empty() ? "no credentials file is set" : options_.credentials_file;
             co_return fail(
-                ErrorKind::kDenied,
-                fmt::format("{}: wants a name and password, none found ({})", registry, place)
+                ErrorKind::kDenied, fmt::format("{}: wants a name and password, none found ({})", registry, place)
             );
         }
         header = basic_header(credential);
@@ -188,15 +175,13 @@ Task<Result<Credential>> Authorizer::credential_for(Repository repository, Deadl
     if (lookup.helper.empty()) {
         co_return std::move(lookup.credential);
     }
-    auto asked = co_await ask_credential_helper(
-        loop_, std::move(lookup.helper), std::move(lookup.helper_key), deadline
-    );
+    auto asked =
+        co_await ask_credential_helper(loop_, std::move(lookup.helper), std::move(lookup.helper_key), deadline);
     co_return asked;
 }
 
-Task<Result<HttpResponse>> Authorizer::ask_token_server(
-    AuthChallenge challenge, std::string scope, Credential credential, Deadline deadline
-)
+Task<Result<HttpResponse>>
+Authorizer::ask_token_server(AuthChallenge challenge, std::string scope, Credential credential, Deadline deadline)
 {
     const auto what = fmt::format("token from {}", public_url(challenge.parameter("realm")));
     if (!credential.anonymous()) {
@@ -209,8 +194,7 @@ Task<Result<HttpResponse>> Authorizer::ask_token_server(
         }
         const auto status = response->status;
         // Servers of the older kind know no POST.
-        if (credential.username.empty() ||
-            (status != 400 && status != 401 && status != 404 && status != 405)) {
+        if (credential.username.empty() || (status != 400 && status != 401 && status != 404 && status != 405)) {
             co_return fail(status_error(status, response->body, what));
         }
     }

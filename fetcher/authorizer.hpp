@@ -3,12 +3,12 @@
 
 #include "base/event_loop.hpp"
 #include "base/result.hpp"
+#include "base/single_flight.hpp"
 #include "base/task.hpp"
 #include "fetcher/auth_challenge.hpp"
 #include "fetcher/credentials.hpp"
 #include "fetcher/http_client.hpp"
 #include "fetcher/registry_options.hpp"
-#include "fetcher/single_flight.hpp"
 #include "fetcher/token_cache.hpp"
 
 #include <map>
@@ -32,9 +32,7 @@ struct AuthScope {
 /// must outlive its tasks.
 class Authorizer {
 public:
-    Authorizer(
-        EventLoop& loop, HttpClient& http, const RegistryOptions& options, FetchCounters& counters
-    );
+    Authorizer(EventLoop& loop, HttpClient& http, const RegistryOptions& options, FetchCounters& counters);
 
     /// What to send by what we know; an empty string: nothing, and let the registry ask. Never
     /// fails for want of a token.
@@ -42,12 +40,8 @@ public:
 
     /// After a 401: `fields` are its WWW-Authenticate values, `rejected` is what was sent. kDenied
     /// when there is nothing (else) to offer.
-    [[nodiscard]] Task<Result<std::string>> answer(
-        AuthScope scope,
-        std::string registry_scheme,
-        std::vector<std::string> fields,
-        std::string rejected
-    );
+    [[nodiscard]] Task<Result<std::string>>
+    answer(AuthScope scope, std::string registry_scheme, std::vector<std::string> fields, std::string rejected);
 
 private:
     /// What the registry asked for last, and who we were to it: enough to renew a token without
@@ -60,9 +54,8 @@ private:
     [[nodiscard]] Task<Result<std::string>> renew(AuthScope scope, AuthChallenge challenge);
     [[nodiscard]] Task<Result<std::string>> renew_now(AuthScope scope, AuthChallenge challenge);
     [[nodiscard]] Task<Result<Credential>> credential_for(Repository repository, Deadline deadline);
-    [[nodiscard]] Task<Result<HttpResponse>> ask_token_server(
-        AuthChallenge challenge, std::string scope, Credential credential, Deadline deadline
-    );
+    [[nodiscard]] Task<Result<HttpResponse>>
+    ask_token_server(AuthChallenge challenge, std::string scope, Credential credential, Deadline deadline);
     [[nodiscard]] TokenKey key_for(const AuthScope& scope) const;
 
     EventLoop& loop_;
@@ -72,7 +65,7 @@ private:
     TokenCache tokens_;
     std::map<std::string, Known> known_; // by registry and scope
     std::mt19937 random_{std::random_device{}()};
-    SingleFlight<Result<std::string>> flights_; // last: its tasks use all of the above
+    SingleFlight<std::string, Result<std::string>> flights_; ///< one renewal for all who wait for it
 };
 
 } // namespace sluice::fetcher

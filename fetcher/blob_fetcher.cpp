@@ -49,13 +49,10 @@ Result<std::string> next_hop(const std::string& url, const RangeReply& reply, un
 } // namespace
 
 BlobFetcher::BlobFetcher(RegistrySession& session, BufferGate& buffers)
-    : session_{session}
-    , buffers_{buffers}
-    , slots_{session.loop(), session.options().http.connections_per_host}
+    : session_{session}, buffers_{buffers}, slots_{session.loop(), session.options().http.connections_per_host}
 {}
 
-Task<Result<void>>
-BlobFetcher::fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, Deadline deadline)
+Task<Result<void>> BlobFetcher::fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, Deadline deadline)
 {
     assert(!range.empty() && range.end() <= blob.size);
     auto repository = Repository::parse(blob.repository);
@@ -66,8 +63,7 @@ BlobFetcher::fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, Deadline
     auto url = session_.base_url(*repository) + "blobs/" + blob.digest.to_string();
     Job job{std::move(*repository), std::move(blob), std::move(url), range, deadline};
     auto inner = try_until(std::move(job), sink);
-    auto outcome =
-        co_await with_deadline(session_.loop(), std::move(inner), deadline, std::move(what));
+    auto outcome = co_await with_deadline(session_.loop(), std::move(inner), deadline, std::move(what));
     co_return outcome;
 }
 
@@ -76,8 +72,7 @@ Task<Result<void>> BlobFetcher::try_until(Job job, ChunkSink& sink)
     RangeProgress progress{job.range.begin(), 0};
     for (unsigned tries = 1;; ++tries) {
         auto host = job.repository.registry;
-        auto slot = co_await slots_.acquire(std::move(host)
-        ); // for one try: who waits for the next holds none
+        auto slot = co_await slots_.acquire(std::move(host)); // for one try: who waits for the next holds none
         auto reply = co_await attempt(job, sink, progress);
         slot = {};
         session_.counters().bytes_received += std::exchange(progress.received, 0);
@@ -85,8 +80,7 @@ Task<Result<void>> BlobFetcher::try_until(Job job, ChunkSink& sink)
             co_return Result<void>{};
         }
         const auto what = describe(job.blob);
-        const auto error =
-            reply ? status_error(reply->status, reply->body, what) : reply.error().within(what);
+        const auto error = reply ? status_error(reply->status, reply->body, what) : reply.error().within(what);
         const auto wish = reply ? retry_after(reply->headers) : std::nullopt;
         if (progress.position == job.range.end()) {
             co_return Result<void>{}; // all was there before it failed
@@ -100,13 +94,10 @@ Task<Result<void>> BlobFetcher::try_until(Job job, ChunkSink& sink)
     }
 }
 
-Task<Result<RangeReply>>
-BlobFetcher::attempt(const Job& job, ChunkSink& sink, RangeProgress& progress)
+Task<Result<RangeReply>> BlobFetcher::attempt(const Job& job, ChunkSink& sink, RangeProgress& progress)
 {
     if (ignores_ranges(job)) {
-        co_return fail(
-            ErrorKind::kUnsupported, fmt::format("{} ignores Range", job.repository.registry)
-        );
+        co_return fail(ErrorKind::kUnsupported, fmt::format("{} ignores Range", job.repository.registry));
     }
     const auto home = origin_of(job.registry_url);
     const AuthScope scope{job.repository, false};
@@ -131,9 +122,7 @@ BlobFetcher::attempt(const Job& job, ChunkSink& sink, RangeProgress& progress)
         const auto sent = at_registry ? authorization : std::string{};
         auto reply = co_await request(job, url, sent, sink, progress);
         if (!reply) {
-            redirects_.drop(
-                key, url
-            ); // storage that fails may have moved: the next try asks the registry
+            redirects_.drop(key, url); // storage that fails may have moved: the next try asks the registry
             if (reply.error().kind() == ErrorKind::kUnsupported) {
                 no_ranges_[job.repository.registry] = SteadyClock::now() + kNoRangesFor;
             }
@@ -147,17 +136,13 @@ BlobFetcher::attempt(const Job& job, ChunkSink& sink, RangeProgress& progress)
             ++hops;
             ++session_.counters().redirects;
             url = std::move(*next);
-            redirects_.put(
-                key, url, signed_url_lifetime(url, WallClock::now()), SteadyClock::now()
-            );
+            redirects_.put(key, url, signed_url_lifetime(url, WallClock::now()), SteadyClock::now());
             continue;
         }
         if (at_registry && reply->status == http_status::kUnauthorized && rounds < kMaxAuthRounds) {
             ++rounds;
             auto fields = reply->headers.all("www-authenticate");
-            auto answer = co_await session_.authorizer().answer(
-                scope, home->scheme, std::move(fields), authorization
-            );
+            auto answer = co_await session_.authorizer().answer(scope, home->scheme, std::move(fields), authorization);
             if (!answer) {
                 co_return fail(std::move(answer.error()));
             }
@@ -177,11 +162,7 @@ BlobFetcher::attempt(const Job& job, ChunkSink& sink, RangeProgress& progress)
 }
 
 Task<Result<RangeReply>> BlobFetcher::request(
-    const Job& job,
-    std::string url,
-    std::string authorization,
-    ChunkSink& sink,
-    RangeProgress& progress
+    const Job& job, std::string url, std::string authorization, ChunkSink& sink, RangeProgress& progress
 )
 {
     ++session_.counters().requests;
@@ -198,12 +179,7 @@ Task<Result<RangeReply>> BlobFetcher::request(
         .deadline = job.deadline,
     };
     RangeRequest range{
-        session_.http().engine(),
-        buffers_,
-        session_.options().http,
-        std::move(parameters),
-        sink,
-        progress};
+        session_.http().engine(), buffers_, session_.options().http, std::move(parameters), sink, progress};
     auto reply = co_await range;
     co_return reply;
 }
@@ -211,8 +187,7 @@ Task<Result<RangeReply>> BlobFetcher::request(
 bool BlobFetcher::ignores_ranges(const Job& job) const
 {
     const auto it = no_ranges_.find(job.repository.registry);
-    return it != no_ranges_.end() && it->second > SteadyClock::now() &&
-           job.range.begin() > session_.options().max_skip;
+    return it != no_ranges_.end() && it->second > SteadyClock::now() && job.range.begin() > session_.options().max_skip;
 }
 
 } // namespace sluice::fetcher

@@ -20,8 +20,7 @@ public:
     BlobFetcher(RegistrySession& session, BufferGate& buffers);
 
     /// As BlobSource::fetch().
-    [[nodiscard]] Task<Result<void>>
-    fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, Deadline deadline);
+    [[nodiscard]] Task<Result<void>> fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, Deadline deadline);
 
 private:
     /// One blob's fetch, as its attempts see it.
@@ -34,23 +33,16 @@ private:
     };
 
     [[nodiscard]] Task<Result<void>> try_until(Job job, ChunkSink& sink);
+    [[nodiscard]] Task<Result<RangeReply>> attempt(const Job& job, ChunkSink& sink, RangeProgress& progress);
     [[nodiscard]] Task<Result<RangeReply>>
-    attempt(const Job& job, ChunkSink& sink, RangeProgress& progress);
-    [[nodiscard]] Task<Result<RangeReply>> request(
-        const Job& job,
-        std::string url,
-        std::string authorization,
-        ChunkSink& sink,
-        RangeProgress& progress
-    );
+    request(const Job& job, std::string url, std::string authorization, ChunkSink& sink, RangeProgress& progress);
     [[nodiscard]] bool ignores_ranges(const Job& job) const;
 
     RegistrySession& session_;
     BufferGate& buffers_;
     HostSlots slots_;
     RedirectCache redirects_;
-    std::map<std::string, TimePoint>
-        no_ranges_; ///< registries that ignored Range lately, until when we believe it
+    std::map<std::string, TimePoint> no_ranges_; ///< registries that ignored Range lately, until when we believe it
 };
 
 } // namespace sluice::fetcher

@@ -48,8 +48,7 @@ void BufferGate::hand_out()
 }
 
 BufferGate::Waiter::Waiter(BufferGate& gate, UniqueFunction<void(AlignedBuffer)> on_buffer)
-    : gate_{gate}
-    , on_buffer_{std::make_shared<UniqueFunction<void(AlignedBuffer)>>(std::move(on_buffer))}
+    : gate_{gate}, on_buffer_{std::make_shared<UniqueFunction<void(AlignedBuffer)>>(std::move(on_buffer))}
 {}
 
 BufferGate::Waiter::~Waiter()

@@ -11,8 +11,8 @@ std::optional<ContentRange> parse_content_range(std::string_view value) noexcept
 {
     constexpr std::string_view kUnit = "bytes";
     value = trim(value);
-    if (!equals_ignoring_case(value.substr(0, kUnit.size()), kUnit) ||
-        value.size() <= kUnit.size() || value[kUnit.size()] != ' ') {
+    if (!equals_ignoring_case(value.substr(0, kUnit.size()), kUnit) || value.size() <= kUnit.size() ||
+        value[kUnit.size()] != ' ') {
         return std::nullopt;
     }
     value = trim(value.substr(kUnit.size()));

@@ -38,10 +38,7 @@ public:
 
     void dup(int from, int to) { posix_spawn_file_actions_adddup2(&actions_, from, to); }
 
-    void open_null(int to)
-    {
-        posix_spawn_file_actions_addopen(&actions_, to, "/dev/null", O_WRONLY, 0);
-    }
+    void open_null(int to) { posix_spawn_file_actions_addopen(&actions_, to, "/dev/null", O_WRONLY, 0); }
 
     [[nodiscard]] const posix_spawn_file_actions_t* get() const noexcept { return &actions_; }
 
@@ -150,8 +147,7 @@ Result<std::pair<UniqueFd, int>> spawn(const std::string& program, const std::st
     UniqueFd ours{kAdoptFd, ends[0]};
     const UniqueFd theirs{kAdoptFd, ends[1]};
     // The key is shorter than any socket's buffer: this does not block.
-    if (::send(ours.get(), key.data(), key.size(), MSG_NOSIGNAL) !=
-            static_cast<ssize_t>(key.size()) ||
+    if (::send(ours.get(), key.data(), key.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(key.size()) ||
         ::shutdown(ours.get(), SHUT_WR) != 0) {
         return fail_errno(errno, program);
     }
@@ -167,9 +163,8 @@ Result<std::pair<UniqueFd, int>> spawn(const std::string& program, const std::st
     auto home = environment_line("HOME", "/root");
     std::array<char*, 3> environment{path.data(), home.data(), nullptr};
     pid_t pid = -1;
-    const int error = ::posix_spawnp(
-        &pid, program.c_str(), actions.get(), attributes.get(), arguments.data(), environment.data()
-    );
+    const int error =
+        ::posix_spawnp(&pid, program.c_str(), actions.get(), attributes.get(), arguments.data(), environment.data());
     if (error != 0) {
         return fail_errno(error, fmt::format("cannot run {}", program));
     }
@@ -191,15 +186,12 @@ Task<Result<Credential>> ask(EventLoop& loop, std::string program, std::string k
     if (end.output.find("credentials not found") != std::string::npos) {
         co_return Credential{};
     }
-    co_return fail(
-        ErrorKind::kDenied, fmt::format("{}: failed: {}", program, printable(trim(end.output)))
-    );
+    co_return fail(ErrorKind::kDenied, fmt::format("{}: failed: {}", program, printable(trim(end.output))));
 }
 
 } // namespace
 
-Task<Result<Credential>>
-ask_credential_helper(EventLoop& loop, std::string helper, std::string key, Deadline deadline)
+Task<Result<Credential>> ask_credential_helper(EventLoop& loop, std::string helper, std::string key, Deadline deadline)
 {
     auto program = "docker-credential-" + helper;
     auto inner = ask(loop, program, std::move(key));

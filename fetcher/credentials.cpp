@@ -65,9 +65,7 @@ Result<Credential> parse_entry(const Json& entry, std::string_view what)
         const auto plain = bytes ? std::string{as_text(*bytes)} : std::string{};
         const auto colon = plain.find(':');
         if (colon == std::string::npos) {
-            return fail(
-                ErrorKind::kInvalid, fmt::format("{}: auth is not base64 of name:password", what)
-            );
+            return fail(ErrorKind::kInvalid, fmt::format("{}: auth is not base64 of name:password", what));
         }
         credential.username = plain.substr(0, colon);
         credential.password = plain.substr(colon + 1);
@@ -89,11 +87,9 @@ Result<CredentialFile> CredentialFile::parse(std::string_view text, std::string_
         return fail(ErrorKind::kInvalid, fmt::format("{}: not a JSON object", name));
     }
     CredentialFile file;
-    if (const auto* auths = json_member(*document, "auths");
-        auths != nullptr && auths->is_object()) {
+    if (const auto* auths = json_member(*document, "auths"); auths != nullptr && auths->is_object()) {
         for (auto it = auths->begin(); it != auths->end(); ++it) {
-            auto entry =
-                parse_entry(*it, fmt::format("{}: auths \"{}\"", name, printable(it.key())));
+            auto entry = parse_entry(*it, fmt::format("{}: auths \"{}\"", name, printable(it.key())));
             if (!entry) {
                 return fail(std::move(entry.error()));
             }
@@ -102,14 +98,12 @@ Result<CredentialFile> CredentialFile::parse(std::string_view text, std::string_
             }
         }
     }
-    if (const auto* helpers = json_member(*document, "credHelpers");
-        helpers != nullptr && helpers->is_object()) {
+    if (const auto* helpers = json_member(*document, "credHelpers"); helpers != nullptr && helpers->is_object()) {
         for (auto it = helpers->begin(); it != helpers->end(); ++it) {
             const auto* helper = it->get_ptr<const std::string*>();
             if (helper == nullptr || !is_helper_name(*helper)) {
                 return fail(
-                    ErrorKind::kInvalid,
-                    fmt::format("{}: credHelpers \"{}\" is not a name", name, printable(it.key()))
+                    ErrorKind::kInvalid, fmt::format("{}: credHelpers \"{}\" is not a name", name, printable(it.key()))
                 );
             }
             file.helpers_.insert_or_assign(normal_key(it.key()), *helper);

@@ -25,8 +25,7 @@ struct Credential {
 
     [[nodiscard]] bool anonymous() const noexcept
     {
-        return username.empty() && password.empty() && identity_token.empty() &&
-               registry_token.empty();
+        return username.empty() && password.empty() && identity_token.empty() && registry_token.empty();
     }
 
     friend bool operator==(const Credential&, const Credential&) = default;
@@ -58,7 +57,6 @@ private:
 [[nodiscard]] Result<CredentialFile> load_credentials(const std::string& path);
 
 /// What a helper prints: {"Username", "Secret"}; the name "<token>" marks an identity token.
-[[nodiscard]] Result<Credential>
-parse_helper_output(std::string_view text, std::string_view helper);
+[[nodiscard]] Result<Credential> parse_helper_output(std::string_view text, std::string_view helper);
 
 } // namespace sluice::fetcher

@@ -61,8 +61,7 @@ private:
     CurlEngine& engine_;
 };
 
-Transfer::Transfer(CurlEngine& engine, TransferHandler& handler)
-    : engine_{engine}, handler_{handler}
+Transfer::Transfer(CurlEngine& engine, TransferHandler& handler) : engine_{engine}, handler_{handler}
 {
     easy_.set(CURLOPT_PRIVATE, static_cast<void*>(this));
     easy_.set(CURLOPT_NOSIGNAL, 1L);
@@ -95,8 +94,7 @@ void Transfer::resume()
     }
 }
 
-std::size_t
-Transfer::header_callback(char* data, std::size_t size, std::size_t count, void* self) noexcept
+std::size_t Transfer::header_callback(char* data, std::size_t size, std::size_t count, void* self) noexcept
 {
     auto& transfer = *static_cast<Transfer*>(self);
     transfer.engine_.touch(transfer);
@@ -104,8 +102,7 @@ Transfer::header_callback(char* data, std::size_t size, std::size_t count, void*
     return size * count;
 }
 
-std::size_t
-Transfer::write_callback(char* data, std::size_t size, std::size_t count, void* self) noexcept
+std::size_t Transfer::write_callback(char* data, std::size_t size, std::size_t count, void* self) noexcept
 {
     auto& transfer = *static_cast<Transfer*>(self);
     transfer.engine_.touch(transfer);
@@ -120,8 +117,7 @@ Transfer::write_callback(char* data, std::size_t size, std::size_t count, void* 
     return CURL_WRITEFUNC_ERROR;
 }
 
-std::size_t
-Transfer::read_callback(char* data, std::size_t size, std::size_t count, void* self) noexcept
+std::size_t Transfer::read_callback(char* data, std::size_t size, std::size_t count, void* self) noexcept
 {
     auto& transfer = *static_cast<Transfer*>(self);
     transfer.engine_.touch(transfer);
@@ -132,15 +128,13 @@ Transfer::read_callback(char* data, std::size_t size, std::size_t count, void* s
 int Transfer::seek_callback(void* self, curl_off_t offset, int origin) noexcept
 {
     auto& transfer = *static_cast<Transfer*>(self);
-    const bool done = origin == SEEK_SET && offset >= 0 &&
-                      transfer.handler_.on_seek(static_cast<std::uint64_t>(offset));
+    const bool done =
+        origin == SEEK_SET && offset >= 0 && transfer.handler_.on_seek(static_cast<std::uint64_t>(offset));
     return done ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
 }
 
 CurlEngine::CurlEngine(EventLoop& loop, unsigned connections_per_host)
-    : loop_{loop}
-    , alive_{std::make_shared<CurlEngine*>(this)}
-    , timer_{loop, [this] { act(CURL_SOCKET_TIMEOUT, 0); }}
+    : loop_{loop}, alive_{std::make_shared<CurlEngine*>(this)}, timer_{loop, [this] { act(CURL_SOCKET_TIMEOUT, 0); }}
 {
     init_curl();
     multi_.reset(curl_multi_init());
@@ -158,8 +152,7 @@ CurlEngine::CurlEngine(EventLoop& loop, unsigned connections_per_host)
     set(CURLMOPT_TIMERDATA, static_cast<void*>(this));
     set(CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_MULTIPLEX));
     set(CURLMOPT_MAX_HOST_CONNECTIONS, static_cast<long>(connections_per_host));
-    set(CURLMOPT_MAXCONNECTS,
-        std::max(kCachedConnections, static_cast<long>(connections_per_host)));
+    set(CURLMOPT_MAXCONNECTS, std::max(kCachedConnections, static_cast<long>(connections_per_host)));
     if (worst != CURLM_OK) {
         throw std::runtime_error{std::string{"cannot set up curl: "} + curl_multi_strerror(worst)};
     }
@@ -197,9 +190,7 @@ void CurlEngine::resume(Transfer& transfer)
 {
     {
         const InLibcurl mark{*this};
-        curl_easy_pause(
-            transfer.easy_.raw(), CURLPAUSE_CONT
-        ); // a failure ends the transfer, which tells of it
+        curl_easy_pause(transfer.easy_.raw(), CURLPAUSE_CONT); // a failure ends the transfer, which tells of it
     }
     run_turns_later();
 }
@@ -292,10 +283,9 @@ void CurlEngine::watch(curl_socket_t socket, int what)
         it->second->set_events(events);
         return;
     }
-    sockets_[socket] =
-        std::make_unique<IoSource>(loop_, socket, events, [this, socket](std::uint32_t ready) {
-            act(socket, to_select(ready));
-        });
+    sockets_[socket] = std::make_unique<IoSource>(loop_, socket, events, [this, socket](std::uint32_t ready) {
+        act(socket, to_select(ready));
+    });
 }
 
 int CurlEngine::timer_callback(CURLM*, long timeout_ms, void* self) noexcept

@@ -70,12 +70,9 @@ public:
 private:
     friend class CurlEngine;
 
-    static std::size_t
-    header_callback(char* data, std::size_t size, std::size_t count, void* self) noexcept;
-    static std::size_t
-    write_callback(char* data, std::size_t size, std::size_t count, void* self) noexcept;
-    static std::size_t
-    read_callback(char* data, std::size_t size, std::size_t count, void* self) noexcept;
+    static std::size_t header_callback(char* data, std::size_t size, std::size_t count, void* self) noexcept;
+    static std::size_t write_callback(char* data, std::size_t size, std::size_t count, void* self) noexcept;
+    static std::size_t read_callback(char* data, std::size_t size, std::size_t count, void* self) noexcept;
     static int seek_callback(void* self, curl_off_t offset, int origin) noexcept;
 
     CurlEngine& engine_;
@@ -111,8 +108,7 @@ private:
     void run_turns();
     void run_turns_later();
 
-    static int
-    socket_callback(CURL* easy, curl_socket_t socket, int what, void* self, void* unused) noexcept;
+    static int socket_callback(CURL* easy, curl_socket_t socket, int what, void* self, void* unused) noexcept;
     static int timer_callback(CURLM* multi, long timeout_ms, void* self) noexcept;
     void watch(curl_socket_t socket, int what);
     void set_timer(long timeout_ms);

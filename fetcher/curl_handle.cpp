@@ -45,8 +45,7 @@ void init_curl()
 {
     static const CURLcode outcome = curl_global_init(CURL_GLOBAL_DEFAULT);
     if (outcome != CURLE_OK) {
-        throw std::runtime_error{
-            fmt::format("cannot initialise libcurl: {}", curl_easy_strerror(outcome))};
+        throw std::runtime_error{fmt::format("cannot initialise libcurl: {}", curl_easy_strerror(outcome))};
     }
 }
 

@@ -28,13 +28,12 @@ void set_up_request(
     easy.set(CURLOPT_FOLLOWLOCATION, 0L);
     easy.set(CURLOPT_USERAGENT, options.user_agent);
     easy.set(CURLOPT_CONNECTTIMEOUT_MS, to_long(options.connect_timeout));
-    easy.set(CURLOPT_TIMEOUT_MS, to_long(deadline.remaining()));
+    // The millisecond that remaining() cuts off: when libcurl gives up, the deadline has passed, and kTimeout is the
+    // word for it.
+    easy.set(CURLOPT_TIMEOUT_MS, to_long(deadline.remaining() + milliseconds{1}));
     easy.set(CURLOPT_LOW_SPEED_LIMIT, 1L);
     const auto stall = std::chrono::ceil<std::chrono::seconds>(options.stall_timeout);
-    easy.set(
-        CURLOPT_LOW_SPEED_TIME,
-        static_cast<long>(std::max<std::chrono::seconds::rep>(stall.count(), 1))
-    );
+    easy.set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(std::max<std::chrono::seconds::rep>(stall.count(), 1)));
     easy.set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
     if (url.starts_with("https:")) {
         // Wait for the first connection to tell whether it can be shared, rather than open many.
@@ -45,9 +44,7 @@ void set_up_request(
     easy.set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
     if (!options.ca_file.empty() || !options.ca_directory.empty()) {
         easy.set(CURLOPT_CAINFO, options.ca_file.empty() ? nullptr : options.ca_file.c_str());
-        easy.set(
-            CURLOPT_CAPATH, options.ca_directory.empty() ? nullptr : options.ca_directory.c_str()
-        );
+        easy.set(CURLOPT_CAPATH, options.ca_directory.empty() ? nullptr : options.ca_directory.c_str());
     }
     easy.add_header("Accept-Encoding: identity");
     easy.add_header("Expect:");

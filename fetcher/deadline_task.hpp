@@ -25,8 +25,7 @@ Task<void> run_into(Task<Result<T>> inner, typename OneShot<Result<T>>::Setter s
 /// `inner`'s outcome; when `deadline` comes first, `inner` is cancelled, wherever it stands, and
 /// the outcome is kTimeout with `what` in its text.
 template <typename T>
-Task<Result<T>>
-with_deadline(EventLoop& loop, Task<Result<T>> inner, Deadline deadline, std::string what)
+Task<Result<T>> with_deadline(EventLoop& loop, Task<Result<T>> inner, Deadline deadline, std::string what)
 {
     const OneShot<Result<T>> done{loop};
     auto setter = done.setter();

@@ -21,8 +21,7 @@ struct HostSlots::Waiter {
     }
 
     std::shared_ptr<Host> host;
-    OneShot<std::shared_ptr<Slot>>
-        given; ///< shared: one that nobody fetches any more still goes back
+    OneShot<std::shared_ptr<Slot>> given; ///< shared: one that nobody fetches any more still goes back
     std::list<Waiter*>::iterator place;
     bool queued = true;
 };

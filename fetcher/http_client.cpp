@@ -65,8 +65,7 @@ private:
 
     [[nodiscard]] std::string what() const
     {
-        const auto place =
-            request_.unix_socket.empty() ? std::string{} : request_.unix_socket + ": ";
+        const auto place = request_.unix_socket.empty() ? std::string{} : request_.unix_socket + ": ";
         return fmt::format("{}{} {}", place, request_.method, public_url(request_.url));
     }
 
@@ -84,11 +83,9 @@ private:
 
     std::optional<std::size_t> on_read(std::span<std::byte> space) noexcept override
     {
-        const auto count = static_cast<std::size_t>(
-            std::min<std::uint64_t>(space.size(), request_.upload->size - sent_)
-        );
-        const auto got =
-            ::pread(request_.upload->fd, space.data(), count, static_cast<off_t>(sent_));
+        const auto count =
+            static_cast<std::size_t>(std::min<std::uint64_t>(space.size(), request_.upload->size - sent_));
+        const auto got = ::pread(request_.upload->fd, space.data(), count, static_cast<off_t>(sent_));
         if (got < 0 || (got == 0 && count > 0)) {
             read_errno_ = got < 0 ? errno : EIO;
             return std::nullopt;
@@ -126,9 +123,7 @@ private:
             );
         }
         if (read_errno_ != 0) {
-            return fail_errno(
-                read_errno_, fmt::format("{}: cannot read what is to be sent", what())
-            );
+            return fail_errno(read_errno_, fmt::format("{}: cannot read what is to be sent", what()));
         }
         if (code == CURLE_OPERATION_TIMEDOUT && request_.deadline.passed()) {
             return fail(ErrorKind::kTimeout, fmt::format("{}: no answer in time", what()));
@@ -154,8 +149,7 @@ private:
 } // namespace
 
 HttpClient::HttpClient(EventLoop& loop, HttpOptions options)
-    : options_{std::move(options)}
-    , engine_{std::make_unique<CurlEngine>(loop, options_.connections_per_host)}
+    : options_{std::move(options)}, engine_{std::make_unique<CurlEngine>(loop, options_.connections_per_host)}
 {}
 
 HttpClient::~HttpClient() = default;

@@ -14,13 +14,11 @@ namespace sluice::fetcher {
 class CurlEngine;
 
 struct HttpOptions {
-    std::string
-        ca_file; ///< PEM; empty: the system's. Extends nothing: it takes the system's place.
+    std::string ca_file; ///< PEM; empty: the system's. Extends nothing: it takes the system's place.
     std::string ca_directory;
     std::string user_agent = "sluice";
     milliseconds connect_timeout{5000};
-    milliseconds stall_timeout{
-        10'000}; ///< without a single byte for that long, a transfer has failed
+    milliseconds stall_timeout{10'000}; ///< without a single byte for that long, a transfer has failed
     unsigned connections_per_host = 8;
 };
 

@@ -32,8 +32,7 @@ inline constexpr int kNotFound = 404;
 [[nodiscard]] Error status_error(int status, std::string_view body, std::string_view what);
 
 /// Seconds, or an HTTP date as seen from `now`. Nothing when it is neither. Pure.
-[[nodiscard]] std::optional<milliseconds>
-parse_retry_after(std::string_view value, std::time_t now);
+[[nodiscard]] std::optional<milliseconds> parse_retry_after(std::string_view value, std::time_t now);
 
 [[nodiscard]] std::optional<milliseconds> retry_after(const HttpHeaders& headers);
 

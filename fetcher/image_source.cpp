@@ -13,8 +13,7 @@ constexpr unsigned kMaxIndexDepth = 2;
 
 } // namespace
 
-Task<Result<ResolvedManifest>>
-ImageSource::resolve(Reference reference, Platform platform, Deadline deadline)
+Task<Result<ResolvedManifest>> ImageSource::resolve(Reference reference, Platform platform, Deadline deadline)
 {
     const auto name = reference.to_string();
     ResolvedManifest resolved;
@@ -36,9 +35,7 @@ ImageSource::resolve(Reference reference, Platform platform, Deadline deadline)
             co_return resolved;
         }
         if (depth == kMaxIndexDepth) {
-            co_return fail(
-                ErrorKind::kInvalid, fmt::format("{}: indexes inside indexes, too deep", name)
-            );
+            co_return fail(ErrorKind::kInvalid, fmt::format("{}: indexes inside indexes, too deep", name));
         }
         if (!resolved.index_digest) {
             resolved.index_digest = raw->digest;

@@ -28,10 +28,7 @@ struct ResolvedManifest {
     std::string bytes;                  ///< the manifest's, proved against `digest`
     Manifest manifest;
 
-    [[nodiscard]] BlobLocation locate(const Descriptor& blob) const
-    {
-        return {repository, blob.digest, blob.size};
-    }
+    [[nodiscard]] BlobLocation locate(const Descriptor& blob) const { return {repository, blob.digest, blob.size}; }
 };
 
 /// Told how many bytes have been sent so far; on the loop's thread.
@@ -50,35 +47,23 @@ public:
     [[nodiscard]] virtual Task<Result<std::string>>
     fetch_small_blob(BlobLocation blob, std::size_t limit, Deadline deadline) = 0;
 
-    [[nodiscard]] virtual Task<Result<bool>>
-    blob_exists(std::string repository, Digest digest, Deadline deadline) = 0;
+    [[nodiscard]] virtual Task<Result<bool>> blob_exists(std::string repository, Digest digest, Deadline deadline) = 0;
 
     /// Uploads `size` bytes of `fd` from offset 0. The descriptor stays the caller's and must
     /// outlive the task.
     [[nodiscard]] virtual Task<Result<void>> push_blob(
-        std::string repository,
-        int fd,
-        Digest digest,
-        std::uint64_t size,
-        PushProgress progress,
-        Deadline deadline
+        std::string repository, int fd, Digest digest, std::uint64_t size, PushProgress progress, Deadline deadline
     ) = 0;
 
-    [[nodiscard]] virtual Task<Result<void>> push_blob_bytes(
-        std::string repository, std::string bytes, Digest digest, Deadline deadline
-    ) = 0;
+    [[nodiscard]] virtual Task<Result<void>>
+    push_blob_bytes(std::string repository, std::string bytes, Digest digest, Deadline deadline) = 0;
 
     [[nodiscard]] virtual Task<Result<void>> put_manifest(
-        std::string repository,
-        std::string tag_or_digest,
-        std::string media_type,
-        std::string bytes,
-        Deadline deadline
+        std::string repository, std::string tag_or_digest, std::string media_type, std::string bytes, Deadline deadline
     ) = 0;
 
     /// Follows `reference` to the manifest for `platform`, through at most two levels of indexes.
-    [[nodiscard]] Task<Result<ResolvedManifest>>
-    resolve(Reference reference, Platform platform, Deadline deadline);
+    [[nodiscard]] Task<Result<ResolvedManifest>> resolve(Reference reference, Platform platform, Deadline deadline);
 };
 
 } // namespace sluice::fetcher

@@ -40,8 +40,7 @@ Result<Json> read_index(const std::string& path)
         return fail(text.error());
     }
     auto index = parse_json(*text, path, kMaxManifestSize);
-    if (index && (!index->is_object() || !index->contains("manifests") ||
-                  !index->at("manifests").is_array())) {
+    if (index && (!index->is_object() || !index->contains("manifests") || !index->at("manifests").is_array())) {
         return fail(ErrorKind::kInvalid, fmt::format("{}: not an index", path));
     }
     return index;
@@ -84,9 +83,7 @@ Result<std::string> read_small_file(const std::string& path, std::size_t limit)
         return fail_errno(errno, path);
     }
     if (!S_ISREG(status.st_mode) || static_cast<std::uint64_t>(status.st_size) > limit) {
-        return fail(
-            ErrorKind::kInvalid, fmt::format("{}: not a file of at most {} bytes", path, limit)
-        );
+        return fail(ErrorKind::kInvalid, fmt::format("{}: not a file of at most {} bytes", path, limit));
     }
     std::string text(static_cast<std::size_t>(status.st_size), '\0');
     std::size_t size = 0;
@@ -118,8 +115,7 @@ Result<UniqueFd> open_layout_blob(const std::string& path, std::uint64_t size)
     }
     if (!S_ISREG(status.st_mode) || static_cast<std::uint64_t>(status.st_size) != size) {
         return fail(
-            ErrorKind::kCorrupt,
-            fmt::format("{}: has {} bytes, its descriptor says {}", path, status.st_size, size)
+            ErrorKind::kCorrupt, fmt::format("{}: has {} bytes, its descriptor says {}", path, status.st_size, size)
         );
     }
     return fd;
@@ -188,12 +184,10 @@ Result<void> prepare_layout(const std::string& directory)
     return write_whole_file(marker, R"({"imageLayoutVersion":"1.0.0"})");
 }
 
-Result<void>
-add_to_layout_index(const std::string& directory, const LayoutEntry& entry, const std::string& tag)
+Result<void> add_to_layout_index(const std::string& directory, const LayoutEntry& entry, const std::string& tag)
 {
     const UniqueFd lock{kAdoptFd, ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    if (!lock ||
-        ::flock(lock.get(), LOCK_EX) != 0) { // against a second publisher; ends with the descriptor
+    if (!lock || ::flock(lock.get(), LOCK_EX) != 0) { // against a second publisher; ends with the descriptor
         return fail_errno(errno, directory);
     }
     const auto path = directory + "/index.json";
@@ -220,9 +214,7 @@ add_to_layout_index(const std::string& directory, const LayoutEntry& entry, cons
     }
     kept.push_back(std::move(added));
     (*index)["manifests"] = std::move(kept);
-    return write_whole_file(
-        path, index->dump(2, ' ', false, Json::error_handler_t::replace) + "\n"
-    );
+    return write_whole_file(path, index->dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 } // namespace sluice::fetcher

@@ -46,9 +46,7 @@ Result<Annotations> parse_annotations(const Json& object, std::string_view what)
     for (auto it = member->begin(); it != member->end(); ++it) {
         const auto* value = it->get_ptr<const std::string*>();
         if (value == nullptr) {
-            return refuse(
-                what, fmt::format("annotation \"{}\" is not a string", printable(it.key()))
-            );
+            return refuse(what, fmt::format("annotation \"{}\" is not a string", printable(it.key())));
         }
         annotations.emplace(it.key(), *value);
     }
@@ -66,12 +64,8 @@ std::optional<Platform> parse_platform_object(const Json& object)
         return value == nullptr ? std::string{} : *value;
     };
     Platform platform{
-        .os = text("os"),
-        .architecture = text("architecture"),
-        .variant = text("variant"),
-        .os_features = {}};
-    if (const auto* features = json_member(*member, "os.features");
-        features != nullptr && features->is_array()) {
+        .os = text("os"), .architecture = text("architecture"), .variant = text("variant"), .os_features = {}};
+    if (const auto* features = json_member(*member, "os.features"); features != nullptr && features->is_array()) {
         for (const auto& feature : *features) {
             if (const auto* name = feature.get_ptr<const std::string*>()) {
                 platform.os_features.push_back(*name);
@@ -124,8 +118,7 @@ Result<std::vector<Descriptor>> parse_descriptors(const Json& array, std::string
     }
     std::vector<Descriptor> descriptors;
     for (const auto& element : array) {
-        auto descriptor =
-            parse_descriptor(element, fmt::format("{}[{}]", what, descriptors.size()));
+        auto descriptor = parse_descriptor(element, fmt::format("{}[{}]", what, descriptors.size()));
         if (!descriptor) {
             return fail(std::move(descriptor.error()));
         }
@@ -171,8 +164,7 @@ Result<Manifest> parse_image(const Json& document, std::string type)
         return fail(std::move(artifact_type.error()));
     }
     manifest.artifact_type = std::move(*artifact_type);
-    if (const auto* subject = json_member(document, "subject");
-        subject != nullptr && !subject->is_null()) {
+    if (const auto* subject = json_member(document, "subject"); subject != nullptr && !subject->is_null()) {
         auto descriptor = parse_descriptor(*subject, "manifest: subject");
         if (!descriptor) {
             return fail(std::move(descriptor.error()));
@@ -219,8 +211,7 @@ Result<ManifestOrIndex> parse_manifest(std::string_view bytes, std::string_view 
     const bool given_known = is_manifest_type(given) || is_index_type(given);
     if (!own_type->empty() && given_known && *own_type != given) {
         return refuse(
-            "manifest",
-            fmt::format("says it is {}, the server says {}", printable(*own_type), printable(given))
+            "manifest", fmt::format("says it is {}, the server says {}", printable(*own_type), printable(given))
         );
     }
     auto type = own_type->empty() && given_known ? std::string{given} : std::move(*own_type);
@@ -239,12 +230,9 @@ Result<ManifestOrIndex> parse_manifest(std::string_view bytes, std::string_view 
     }
     if (is_manifest_type(type) && has_layers) {
         auto manifest = parse_image(*document, std::move(type));
-        return manifest ? Result<ManifestOrIndex>{std::move(*manifest)}
-                        : fail(std::move(manifest.error()));
+        return manifest ? Result<ManifestOrIndex>{std::move(*manifest)} : fail(std::move(manifest.error()));
     }
-    return refuse(
-        "manifest", fmt::format("media type \"{}\" does not fit its members", printable(type))
-    );
+    return refuse("manifest", fmt::format("media type \"{}\" does not fit its members", printable(type)));
 }
 
 } // namespace sluice::fetcher

@@ -23,10 +23,8 @@ inline constexpr std::size_t kMaxManifestSize = 4 * 1024 * 1024;
 namespace media_type {
 inline constexpr std::string_view kOciManifest = "application/vnd.oci.image.manifest.v1+json";
 inline constexpr std::string_view kOciIndex = "application/vnd.oci.image.index.v1+json";
-inline constexpr std::string_view kDockerManifest =
-    "application/vnd.docker.distribution.manifest.v2+json";
-inline constexpr std::string_view kDockerList =
-    "application/vnd.docker.distribution.manifest.list.v2+json";
+inline constexpr std::string_view kDockerManifest = "application/vnd.docker.distribution.manifest.v2+json";
+inline constexpr std::string_view kDockerList = "application/vnd.docker.distribution.manifest.list.v2+json";
 } // namespace media_type
 
 using Annotations = std::map<std::string, std::string, std::less<>>;
@@ -77,8 +75,7 @@ using ManifestOrIndex = std::variant<Manifest, Index>;
 
 /// `bytes` were proved against a digest, or came with a tag. `content_type` is the server's word
 /// (empty: none); where the document has a mediaType of its own the two must agree.
-[[nodiscard]] Result<ManifestOrIndex>
-parse_manifest(std::string_view bytes, std::string_view content_type);
+[[nodiscard]] Result<ManifestOrIndex> parse_manifest(std::string_view bytes, std::string_view content_type);
 
 /// The manifest of `index` for `wanted`: among all that match, one with "erofs" in os.features,
 /// else the first. Attestations are never chosen; nested indexes (media type says so) are, when no

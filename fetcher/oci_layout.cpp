@@ -71,17 +71,13 @@ Result<Descriptor> find_in_index(const std::string& directory, const std::string
         const auto* name = entry.annotation(kRefName);
         return name != nullptr && *name == tag;
     };
-    if (const auto it = std::ranges::find_if(index->manifests, has_tag);
-        it != index->manifests.end()) {
+    if (const auto it = std::ranges::find_if(index->manifests, has_tag); it != index->manifests.end()) {
         return *it;
     }
-    return fail(
-        ErrorKind::kNotFound, fmt::format("{}: no entry with the tag {}", path, printable(tag))
-    );
+    return fail(ErrorKind::kNotFound, fmt::format("{}: no entry with the tag {}", path, printable(tag)));
 }
 
-Result<RawManifest>
-load_manifest(const std::string& directory, const std::string& tag_or_digest, Sha256Function sha256)
+Result<RawManifest> load_manifest(const std::string& directory, const std::string& tag_or_digest, Sha256Function sha256)
 {
     RawManifest raw;
     auto digest = Digest::parse(tag_or_digest);
@@ -124,17 +120,13 @@ Result<void> store_manifest(
 {
     const auto named = Digest::parse(tag_or_digest);
     if (named && *named != digest) {
-        return fail(
-            ErrorKind::kCorrupt,
-            fmt::format("{}: manifest {} has other bytes", directory, tag_or_digest)
-        );
+        return fail(ErrorKind::kCorrupt, fmt::format("{}: manifest {} has other bytes", directory, tag_or_digest));
     }
     auto stored = store_bytes(directory, digest, bytes);
     if (!stored) {
         return stored;
     }
-    LayoutEntry entry{
-        .media_type = type, .digest = digest, .size = bytes.size(), .artifact_type = {}};
+    LayoutEntry entry{.media_type = type, .digest = digest, .size = bytes.size(), .artifact_type = {}};
     if (const auto parsed = parse_manifest(bytes, type)) {
         if (const auto* manifest = std::get_if<Manifest>(&*parsed)) {
             entry.artifact_type = manifest->artifact_type;
@@ -150,8 +142,7 @@ struct Copy {
     std::unique_ptr<LayoutFile> to;
 };
 
-Result<std::shared_ptr<Copy>>
-begin_copy(const std::string& directory, const Digest& digest, UniqueFd from)
+Result<std::shared_ptr<Copy>> begin_copy(const std::string& directory, const Digest& digest, UniqueFd from)
 {
     if (auto ready = prepare_layout(directory); !ready) {
         return fail(std::move(ready.error()));
@@ -179,8 +170,7 @@ OciLayout::OciLayout(EventLoop& loop, BufferGate& buffers, Sha256Function sha256
     : loop_{loop}, buffers_{buffers}, sha256_{sha256}, workers_{kWorkers, "layout"}
 {}
 
-Task<Result<void>>
-OciLayout::fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, Deadline deadline)
+Task<Result<void>> OciLayout::fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, Deadline deadline)
 {
     assert(!range.empty() && range.end() <= blob.size);
     const auto directory = directory_of(blob.repository);
@@ -204,9 +194,7 @@ OciLayout::fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, Deadline d
             co_return fail(ErrorKind::kTimeout, fmt::format("{}: not read in time", path));
         }
         buffer->set_size(static_cast<std::size_t>(end - offset));
-        auto job = [fd, buffer, offset] {
-            return read_exactly(fd->get(), buffer->bytes(), offset);
-        };
+        auto job = [fd, buffer, offset] { return read_exactly(fd->get(), buffer->bytes(), offset); };
         const auto got = co_await workers_.run(loop_, std::move(job));
         if (!got) {
             co_return fail(got.error(), path);
@@ -217,8 +205,7 @@ OciLayout::fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, Deadline d
     co_return Result<void>{};
 }
 
-Task<Result<RawManifest>>
-OciLayout::fetch_manifest(std::string repository, std::string tag_or_digest, Deadline)
+Task<Result<RawManifest>> OciLayout::fetch_manifest(std::string repository, std::string tag_or_digest, Deadline)
 {
     auto directory = directory_of(repository);
     if (!directory) {
@@ -231,25 +218,18 @@ OciLayout::fetch_manifest(std::string repository, std::string tag_or_digest, Dea
     co_return raw;
 }
 
-Task<Result<std::string>>
-OciLayout::fetch_small_blob(BlobLocation blob, std::size_t limit, Deadline)
+Task<Result<std::string>> OciLayout::fetch_small_blob(BlobLocation blob, std::size_t limit, Deadline)
 {
     const auto directory = directory_of(blob.repository);
     if (!directory) {
         co_return fail(directory.error());
     }
-    auto job = [path = layout_blob_path(*directory, blob.digest), limit] {
-        return read_small_file(path, limit);
-    };
+    auto job = [path = layout_blob_path(*directory, blob.digest), limit] { return read_small_file(path, limit); };
     auto bytes = co_await workers_.run(loop_, std::move(job));
     if (bytes && (bytes->size() != blob.size || sha256_(as_byte_span(*bytes)) != blob.digest)) {
         co_return fail(
             ErrorKind::kCorrupt,
-            fmt::format(
-                "{}: the bytes of {} do not match its digest",
-                blob.repository,
-                blob.digest.to_string()
-            )
+            fmt::format("{}: the bytes of {} do not match its digest", blob.repository, blob.digest.to_string())
         );
     }
     co_return bytes;
@@ -271,14 +251,8 @@ Task<Result<bool>> OciLayout::blob_exists(std::string repository, Digest digest,
     co_return fail_errno(errno, path);
 }
 
-Task<Result<void>> OciLayout::push_blob(
-    std::string repository,
-    int fd,
-    Digest digest,
-    std::uint64_t size,
-    PushProgress progress,
-    Deadline
-)
+Task<Result<void>>
+OciLayout::push_blob(std::string repository, int fd, Digest digest, std::uint64_t size, PushProgress progress, Deadline)
 {
     auto directory = directory_of(repository);
     if (!directory) {
@@ -312,8 +286,7 @@ Task<Result<void>> OciLayout::push_blob(
     co_return committed;
 }
 
-Task<Result<void>>
-OciLayout::push_blob_bytes(std::string repository, std::string bytes, Digest digest, Deadline)
+Task<Result<void>> OciLayout::push_blob_bytes(std::string repository, std::string bytes, Digest digest, Deadline)
 {
     auto directory = directory_of(repository);
     if (!directory) {
@@ -327,11 +300,7 @@ OciLayout::push_blob_bytes(std::string repository, std::string bytes, Digest dig
 }
 
 Task<Result<void>> OciLayout::put_manifest(
-    std::string repository,
-    std::string tag_or_digest,
-    std::string media_type,
-    std::string bytes,
-    Deadline
+    std::string repository, std::string tag_or_digest, std::string media_type, std::string bytes, Deadline
 )
 {
     auto directory = directory_of(repository);

@@ -40,8 +40,8 @@ bool is_attestation(const Descriptor& descriptor)
 
 bool has_erofs(const Descriptor& descriptor)
 {
-    return descriptor.platform && std::ranges::find(descriptor.platform->os_features, "erofs") !=
-                                      descriptor.platform->os_features.end();
+    return descriptor.platform &&
+           std::ranges::find(descriptor.platform->os_features, "erofs") != descriptor.platform->os_features.end();
 }
 
 std::string describe(const Platform& platform)
@@ -71,8 +71,7 @@ Platform host_platform()
     utsname names{};
     ::uname(&names); // fails for a bad pointer only
     const std::string_view machine{names.machine};
-    Platform platform{
-        .os = "linux", .architecture = std::string{machine}, .variant = {}, .os_features = {}};
+    Platform platform{.os = "linux", .architecture = std::string{machine}, .variant = {}, .os_features = {}};
     for (const auto& [kernel, oci] : kNames) {
         if (kernel == machine) {
             platform.architecture = oci;
@@ -87,11 +86,9 @@ Platform host_platform()
 Result<Platform> parse_platform(std::string_view text)
 {
     const auto parts = split(text, '/');
-    if (parts.size() < 2 || parts.size() > 3 ||
-        std::ranges::any_of(parts, &std::string_view::empty)) {
+    if (parts.size() < 2 || parts.size() > 3 || std::ranges::any_of(parts, &std::string_view::empty)) {
         return fail(
-            ErrorKind::kInvalid,
-            fmt::format("platform \"{}\": must be os/architecture[/variant]", printable(text))
+            ErrorKind::kInvalid, fmt::format("platform \"{}\": must be os/architecture[/variant]", printable(text))
         );
     }
     return Platform{
@@ -112,8 +109,7 @@ Result<Descriptor> choose_platform(const Index& index, const Platform& wanted)
             continue;
         }
         if (is_index_type(candidate.media_type)) {
-            if (nested == nullptr &&
-                (!candidate.platform || matches(*candidate.platform, wanted))) {
+            if (nested == nullptr && (!candidate.platform || matches(*candidate.platform, wanted))) {
                 nested = &candidate;
             }
             continue;
@@ -135,9 +131,7 @@ Result<Descriptor> choose_platform(const Index& index, const Platform& wanted)
         return fail(
             ErrorKind::kNotFound,
             fmt::format(
-                "index: no image for {} (there are: {})",
-                describe(wanted),
-                offers.empty() ? "none" : printable(offers)
+                "index: no image for {} (there are: {})", describe(wanted), offers.empty() ? "none" : printable(offers)
             )
         );
     }

@@ -53,9 +53,7 @@ RangeRequest::~RangeRequest()
 
 std::string RangeRequest::what() const
 {
-    return fmt::format(
-        "GET {} bytes {}", public_url(parameters_.url), parameters_.range.to_string()
-    );
+    return fmt::format("GET {} bytes {}", public_url(parameters_.url), parameters_.range.to_string());
 }
 
 void RangeRequest::on_header(std::string_view line) noexcept
@@ -92,8 +90,7 @@ TransferHandler::Data RangeRequest::on_data(std::span<const std::byte> data) noe
     }
     store(data);
     // Of a whole body, the rest is not ours: aborting is how libcurl is told to stop.
-    return have_all_ && body_ == Body::kWhole && stored_ < parameters_.total ? Data::kAbort
-                                                                             : Data::kTaken;
+    return have_all_ && body_ == Body::kWhole && stored_ < parameters_.total ? Data::kAbort : Data::kTaken;
 }
 
 void RangeRequest::judge()
@@ -136,8 +133,7 @@ void RangeRequest::judge_whole()
     const auto length = field == nullptr ? std::nullopt : parse_u64(*field);
     if (length && *length != parameters_.total) {
         refuse(
-            ErrorKind::kCorrupt,
-            fmt::format("the server has {} bytes, the blob has {}", *length, parameters_.total)
+            ErrorKind::kCorrupt, fmt::format("the server has {} bytes, the blob has {}", *length, parameters_.total)
         );
     } else if (skip_ > parameters_.max_skip) {
         refuse(ErrorKind::kUnsupported, "the server ignores Range and would send the whole blob");
@@ -184,8 +180,7 @@ void RangeRequest::begin_chunk(AlignedBuffer buffer)
 {
     const std::uint64_t grain = buffers_.buffer_size();
     const auto boundary = (stored_ / grain + 1) * grain;
-    current_capacity_ =
-        static_cast<std::size_t>(std::min(boundary, parameters_.range.end()) - stored_);
+    current_capacity_ = static_cast<std::size_t>(std::min(boundary, parameters_.range.end()) - stored_);
     current_ = Chunk{stored_, std::move(buffer)};
 }
 
@@ -257,9 +252,7 @@ Result<RangeReply> RangeRequest::conclude()
     }
     return fail(
         ErrorKind::kTransient,
-        fmt::format(
-            "{}: the body ended after {} bytes", what(), stored_ - parameters_.range.begin()
-        )
+        fmt::format("{}: the body ended after {} bytes", what(), stored_ - parameters_.range.begin())
     );
 }
 

@@ -58,8 +58,7 @@ std::optional<std::time_t> end_of(const std::string& url)
     if (const auto azure = parse_time(query_field(url, "se"))) {
         return azure;
     }
-    if (const auto epoch = parse_u64(query_field(url, "Expires"));
-        epoch && *epoch < INT64_MAX / 2000) {
+    if (const auto epoch = parse_u64(query_field(url, "Expires")); epoch && *epoch < INT64_MAX / 2000) {
         return static_cast<std::time_t>(*epoch);
     }
     return std::nullopt;
@@ -78,9 +77,7 @@ milliseconds signed_url_lifetime(const std::string& url, WallClock::time_point n
     return milliseconds{seconds * 900};
 }
 
-void RedirectCache::put(
-    const std::string& blob, std::string url, milliseconds lifetime, TimePoint now
-)
+void RedirectCache::put(const std::string& blob, std::string url, milliseconds lifetime, TimePoint now)
 {
     if (entries_.size() >= kMaxEntries) {
         std::erase_if(entries_, [now](const auto& entry) { return entry.second.until <= now; });

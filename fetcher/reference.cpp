@@ -36,9 +36,7 @@ constexpr bool is_letter_or_digit(char c) noexcept
 
 Failure refuse(std::string_view text, std::string_view why)
 {
-    return fail(
-        ErrorKind::kInvalid, fmt::format("image reference \"{}\": {}", printable(text), why)
-    );
+    return fail(ErrorKind::kInvalid, fmt::format("image reference \"{}\": {}", printable(text), why));
 }
 
 /// Words of lower-case letters and digits, between them one '.', one or two '_', or any number of
@@ -81,13 +79,11 @@ bool is_valid_host(std::string_view host)
     if (host.starts_with('[')) {
         const auto inner = host.substr(1, host.size() - 2);
         constexpr std::string_view kAllowed = "0123456789abcdefABCDEF:.";
-        return host.size() > 4 && host.ends_with(']') &&
-               inner.find(':') != std::string_view::npos &&
+        return host.size() > 4 && host.ends_with(']') && inner.find(':') != std::string_view::npos &&
                inner.find_first_not_of(kAllowed) == std::string_view::npos;
     }
     const auto is_label = [](std::string_view label) {
-        return !label.empty() && is_letter_or_digit(label.front()) &&
-               is_letter_or_digit(label.back()) &&
+        return !label.empty() && is_letter_or_digit(label.front()) && is_letter_or_digit(label.back()) &&
                std::ranges::all_of(label, [](char c) { return is_letter_or_digit(c) || c == '-'; });
     };
     const auto labels = split(host, '.');
@@ -128,10 +124,7 @@ std::string lower(std::string_view text)
 Result<Repository> split_registry_name(std::string_view whole, std::string_view name)
 {
     if (name.find("://") != std::string_view::npos) {
-        return refuse(
-            whole,
-            "must not start with a scheme; registries without TLS are listed as registry-insecure"
-        );
+        return refuse(whole, "must not start with a scheme; registries without TLS are listed as registry-insecure");
     }
     Repository repository{.registry = std::string{kDefaultRegistry}, .name = std::string{name}};
     const auto slash = name.find('/');
@@ -146,15 +139,10 @@ Result<Repository> split_registry_name(std::string_view whole, std::string_view 
         repository.name.insert(0, "library/");
     }
     if (!is_valid_registry(repository.registry)) {
-        return refuse(
-            whole,
-            fmt::format("\"{}\" is not a registry's host and port", printable(repository.registry))
-        );
+        return refuse(whole, fmt::format("\"{}\" is not a registry's host and port", printable(repository.registry)));
     }
     if (!is_valid_name(repository.name)) {
-        return refuse(
-            whole, fmt::format("\"{}\" is not a repository name", printable(repository.name))
-        );
+        return refuse(whole, fmt::format("\"{}\" is not a repository name", printable(repository.name)));
     }
     return repository;
 }
@@ -163,11 +151,9 @@ Result<Repository> split_registry_name(std::string_view whole, std::string_view 
 
 bool is_valid_tag(std::string_view tag) noexcept
 {
-    const auto is_inner = [](char c) {
-        return is_letter_or_digit(c) || c == '_' || c == '.' || c == '-';
-    };
-    return !tag.empty() && tag.size() <= kMaxTagLength && tag.front() != '.' &&
-           tag.front() != '-' && std::ranges::all_of(tag, is_inner);
+    const auto is_inner = [](char c) { return is_letter_or_digit(c) || c == '_' || c == '.' || c == '-'; };
+    return !tag.empty() && tag.size() <= kMaxTagLength && tag.front() != '.' && tag.front() != '-' &&
+           std::ranges::all_of(tag, is_inner);
 }
 
 Result<Repository> Repository::parse(std::string_view text)
@@ -184,9 +170,7 @@ Result<Repository> Repository::parse(std::string_view text)
         !is_valid_name(text.substr(slash + 1))) {
         return refuse(text, "not a repository (registry/name)");
     }
-    return Repository{
-        .registry = std::string{text.substr(0, slash)},
-        .name = std::string{text.substr(slash + 1)}};
+    return Repository{.registry = std::string{text.substr(0, slash)}, .name = std::string{text.substr(slash + 1)}};
 }
 
 std::string Repository::to_string() const

@@ -14,9 +14,7 @@ namespace sluice::fetcher {
 
 namespace {
 
-RegistryCall make_call(
-    RegistrySession& session, Repository repository, const std::string& path, Deadline deadline
-)
+RegistryCall make_call(RegistrySession& session, Repository repository, const std::string& path, Deadline deadline)
 {
     RegistryCall call;
     call.request.url = session.base_url(repository) + path;
@@ -39,9 +37,7 @@ public:
     RegistryPush push;
 };
 
-RegistryClient::RegistryClient(
-    EventLoop& loop, RegistryOptions options, BufferGate& buffers, Sha256Function sha256
-)
+RegistryClient::RegistryClient(EventLoop& loop, RegistryOptions options, BufferGate& buffers, Sha256Function sha256)
     : impl_{std::make_unique<Impl>(loop, std::move(options), buffers, sha256)}
 {}
 
@@ -52,8 +48,7 @@ const FetchCounters& RegistryClient::counters() const noexcept
     return impl_->session.counters();
 }
 
-Task<Result<void>>
-RegistryClient::fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, Deadline deadline)
+Task<Result<void>> RegistryClient::fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, Deadline deadline)
 {
     return impl_->blobs.fetch(std::move(blob), range, sink, deadline);
 }
@@ -66,8 +61,7 @@ RegistryClient::fetch_manifest(std::string repository, std::string tag_or_digest
         co_return fail(std::move(place.error()));
     }
     const auto what = fmt::format("{}: manifest {}", repository, printable(tag_or_digest));
-    auto call =
-        make_call(impl_->session, std::move(*place), "manifests/" + tag_or_digest, deadline);
+    auto call = make_call(impl_->session, std::move(*place), "manifests/" + tag_or_digest, deadline);
     call.request.limit = kMaxManifestSize;
     call.request.headers.push_back(fmt::format(
         "Accept: {}, {}, {}, {}",
@@ -93,15 +87,13 @@ RegistryClient::fetch_manifest(std::string repository, std::string tag_or_digest
     const auto wanted = Digest::parse(tag_or_digest);
     if (wanted && *wanted != raw.digest) {
         co_return fail(
-            ErrorKind::kCorrupt,
-            fmt::format("{}: its bytes have the digest {}", what, raw.digest.to_string())
+            ErrorKind::kCorrupt, fmt::format("{}: its bytes have the digest {}", what, raw.digest.to_string())
         );
     }
     co_return raw;
 }
 
-Task<Result<std::string>>
-RegistryClient::fetch_small_blob(BlobLocation blob, std::size_t limit, Deadline deadline)
+Task<Result<std::string>> RegistryClient::fetch_small_blob(BlobLocation blob, std::size_t limit, Deadline deadline)
 {
     auto place = Repository::parse(blob.repository);
     if (!place) {
@@ -111,13 +103,10 @@ RegistryClient::fetch_small_blob(BlobLocation blob, std::size_t limit, Deadline 
     if (blob.size > limit) {
         co_return fail(
             ErrorKind::kInvalid,
-            fmt::format(
-                "{}: {}, more than the {} allowed", what, format_size(blob.size), format_size(limit)
-            )
+            fmt::format("{}: {}, more than the {} allowed", what, format_size(blob.size), format_size(limit))
         );
     }
-    auto call =
-        make_call(impl_->session, std::move(*place), "blobs/" + blob.digest.to_string(), deadline);
+    auto call = make_call(impl_->session, std::move(*place), "blobs/" + blob.digest.to_string(), deadline);
     call.request.limit = static_cast<std::size_t>(blob.size);
     auto response = co_await impl_->session.call(std::move(call));
     if (!response) {
@@ -127,28 +116,19 @@ RegistryClient::fetch_small_blob(BlobLocation blob, std::size_t limit, Deadline 
         co_return fail(status_error(response->status, response->body, what));
     }
     impl_->session.counters().bytes_received += response->body.size();
-    if (response->body.size() != blob.size ||
-        impl_->sha256(as_byte_span(response->body)) != blob.digest) {
-        co_return fail(
-            ErrorKind::kCorrupt, fmt::format("{}: its bytes do not match its digest", what)
-        );
+    if (response->body.size() != blob.size || impl_->sha256(as_byte_span(response->body)) != blob.digest) {
+        co_return fail(ErrorKind::kCorrupt, fmt::format("{}: its bytes do not match its digest", what));
     }
     co_return std::move(response->body);
 }
 
-Task<Result<bool>>
-RegistryClient::blob_exists(std::string repository, Digest digest, Deadline deadline)
+Task<Result<bool>> RegistryClient::blob_exists(std::string repository, Digest digest, Deadline deadline)
 {
     return impl_->push.blob_exists(std::move(repository), digest, deadline);
 }
 
 Task<Result<void>> RegistryClient::push_blob(
-    std::string repository,
-    int fd,
-    Digest digest,
-    std::uint64_t size,
-    PushProgress progress,
-    Deadline deadline
+    std::string repository, int fd, Digest digest, std::uint64_t size, PushProgress progress, Deadline deadline
 )
 {
     HttpRequest body;
@@ -156,9 +136,8 @@ Task<Result<void>> RegistryClient::push_blob(
     return impl_->push.upload(std::move(repository), std::move(body), digest, deadline);
 }
 
-Task<Result<void>> RegistryClient::push_blob_bytes(
-    std::string repository, std::string bytes, Digest digest, Deadline deadline
-)
+Task<Result<void>>
+RegistryClient::push_blob_bytes(std::string repository, std::string bytes, Digest digest, Deadline deadline)
 {
     HttpRequest body;
     body.body = std::move(bytes);
@@ -166,19 +145,11 @@ Task<Result<void>> RegistryClient::push_blob_bytes(
 }
 
 Task<Result<void>> RegistryClient::put_manifest(
-    std::string repository,
-    std::string tag_or_digest,
-    std::string media_type,
-    std::string bytes,
-    Deadline deadline
+    std::string repository, std::string tag_or_digest, std::string media_type, std::string bytes, Deadline deadline
 )
 {
     return impl_->push.put_manifest(
-        std::move(repository),
-        std::move(tag_or_digest),
-        std::move(media_type),
-        std::move(bytes),
-        deadline
+        std::move(repository), std::move(tag_or_digest), std::move(media_type), std::move(bytes), deadline
     );
 }
 

@@ -16,9 +16,7 @@ class BufferGate;
 class RegistryClient final : public ImageSource {
 public:
     /// Throws std::runtime_error when libcurl cannot be set up.
-    RegistryClient(
-        EventLoop& loop, RegistryOptions options, BufferGate& buffers, Sha256Function sha256
-    );
+    RegistryClient(EventLoop& loop, RegistryOptions options, BufferGate& buffers, Sha256Function sha256);
     ~RegistryClient() override;
 
     [[nodiscard]] Task<Result<void>>
@@ -28,25 +26,14 @@ public:
     [[nodiscard]] Task<Result<std::string>>
     fetch_small_blob(BlobLocation blob, std::size_t limit, Deadline deadline) override;
 
-    [[nodiscard]] Task<Result<bool>>
-    blob_exists(std::string repository, Digest digest, Deadline deadline) override;
+    [[nodiscard]] Task<Result<bool>> blob_exists(std::string repository, Digest digest, Deadline deadline) override;
     [[nodiscard]] Task<Result<void>> push_blob(
-        std::string repository,
-        int fd,
-        Digest digest,
-        std::uint64_t size,
-        PushProgress progress,
-        Deadline deadline
+        std::string repository, int fd, Digest digest, std::uint64_t size, PushProgress progress, Deadline deadline
     ) override;
-    [[nodiscard]] Task<Result<void>> push_blob_bytes(
-        std::string repository, std::string bytes, Digest digest, Deadline deadline
-    ) override;
+    [[nodiscard]] Task<Result<void>>
+    push_blob_bytes(std::string repository, std::string bytes, Digest digest, Deadline deadline) override;
     [[nodiscard]] Task<Result<void>> put_manifest(
-        std::string repository,
-        std::string tag_or_digest,
-        std::string media_type,
-        std::string bytes,
-        Deadline deadline
+        std::string repository, std::string tag_or_digest, std::string media_type, std::string bytes, Deadline deadline
     ) override;
 
     [[nodiscard]] const FetchCounters& counters() const noexcept;

@@ -15,13 +15,11 @@ namespace sluice::fetcher {
 
 struct RegistryOptions {
     HttpOptions http;
-    std::string credentials_file; ///< docker's config.json or podman's auth.json; empty: anonymous
-    std::vector<std::string>
-        insecure; ///< registries ("host[:port]") that are spoken to in plain http
+    std::string credentials_file;      ///< docker's config.json or podman's auth.json; empty: anonymous
+    std::vector<std::string> insecure; ///< registries ("host[:port]") that are spoken to in plain http
     BackoffPolicy retry{.tries = 6};
-    milliseconds token_timeout{10'000}; ///< for a token, credential helper included
-    std::uint64_t max_skip =
-        16 * 1024 * 1024; ///< of a body that ignores Range, bytes thrown away to get at ours
+    milliseconds token_timeout{10'000};        ///< for a token, credential helper included
+    std::uint64_t max_skip = 16 * 1024 * 1024; ///< of a body that ignores Range, bytes thrown away to get at ours
 };
 
 /// What the fetcher has done since it was made; for the status page.

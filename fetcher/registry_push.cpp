@@ -10,8 +10,7 @@
 
 namespace sluice::fetcher {
 
-Task<Result<bool>>
-RegistryPush::blob_exists(std::string repository, Digest digest, Deadline deadline)
+Task<Result<bool>> RegistryPush::blob_exists(std::string repository, Digest digest, Deadline deadline)
 {
     auto place = Repository::parse(repository);
     if (!place) {
@@ -56,8 +55,7 @@ Task<Result<std::string>> RegistryPush::start_upload(Repository repository, Dead
     co_return resolve_location(url, *location);
 }
 
-Task<Result<void>>
-RegistryPush::upload(std::string repository, HttpRequest body, Digest digest, Deadline deadline)
+Task<Result<void>> RegistryPush::upload(std::string repository, HttpRequest body, Digest digest, Deadline deadline)
 {
     auto place = Repository::parse(repository);
     if (!place) {
@@ -88,11 +86,7 @@ RegistryPush::upload(std::string repository, HttpRequest body, Digest digest, De
 }
 
 Task<Result<void>> RegistryPush::put_manifest(
-    std::string repository,
-    std::string tag_or_digest,
-    std::string media_type,
-    std::string bytes,
-    Deadline deadline
+    std::string repository, std::string tag_or_digest, std::string media_type, std::string bytes, Deadline deadline
 )
 {
     auto place = Repository::parse(repository);
@@ -107,8 +101,7 @@ Task<Result<void>> RegistryPush::put_manifest(
     call.request.deadline = deadline;
     call.scope = {std::move(*place), true};
     const auto response = co_await session_.call(std::move(call));
-    const auto what =
-        fmt::format("{}: cannot put manifest {}", repository, printable(tag_or_digest));
+    const auto what = fmt::format("{}: cannot put manifest {}", repository, printable(tag_or_digest));
     if (!response) {
         co_return fail(response.error(), what);
     }

@@ -16,19 +16,13 @@ class RegistryPush {
 public:
     explicit RegistryPush(RegistrySession& session) : session_{session} {}
 
-    [[nodiscard]] Task<Result<bool>>
-    blob_exists(std::string repository, Digest digest, Deadline deadline);
+    [[nodiscard]] Task<Result<bool>> blob_exists(std::string repository, Digest digest, Deadline deadline);
 
     /// `body` brings the bytes, in memory or as an upload; the rest of it is filled in here.
-    [[nodiscard]] Task<Result<void>>
-    upload(std::string repository, HttpRequest body, Digest digest, Deadline deadline);
+    [[nodiscard]] Task<Result<void>> upload(std::string repository, HttpRequest body, Digest digest, Deadline deadline);
 
     [[nodiscard]] Task<Result<void>> put_manifest(
-        std::string repository,
-        std::string tag_or_digest,
-        std::string media_type,
-        std::string bytes,
-        Deadline deadline
+        std::string repository, std::string tag_or_digest, std::string media_type, std::string bytes, Deadline deadline
     );
 
 private:

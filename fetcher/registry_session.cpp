@@ -51,18 +51,14 @@ RegistrySession::RegistrySession(EventLoop& loop, RegistryOptions options)
 
 std::string RegistrySession::base_url(const Repository& repository) const
 {
-    const auto is_it = [&](const std::string& entry) {
-        return equals_ignoring_case(entry, repository.registry);
-    };
+    const auto is_it = [&](const std::string& entry) { return equals_ignoring_case(entry, repository.registry); };
     const bool insecure = std::ranges::any_of(options_.insecure, is_it);
-    const auto host =
-        repository.registry == "docker.io" ? "registry-1.docker.io" : repository.registry;
+    const auto host = repository.registry == "docker.io" ? "registry-1.docker.io" : repository.registry;
     return fmt::format("{}://{}/v2/{}/", insecure ? "http" : "https", host, repository.name);
 }
 
-std::optional<milliseconds> RegistrySession::next_try(
-    ErrorKind kind, unsigned attempt, std::optional<milliseconds> retry_after, Deadline deadline
-)
+std::optional<milliseconds>
+RegistrySession::next_try(ErrorKind kind, unsigned attempt, std::optional<milliseconds> retry_after, Deadline deadline)
 {
     counters_.count(kind);
     if (kind != ErrorKind::kTransient) {
@@ -111,15 +107,12 @@ Task<Result<HttpResponse>> RegistrySession::authorized(RegistryCall call)
     for (unsigned round = 0;; ++round) {
         auto request = call.request;
         auto response = co_await follow(std::move(request), registry_url, authorization);
-        if (!response || response->status != http_status::kUnauthorized ||
-            round == kMaxAuthRounds) {
+        if (!response || response->status != http_status::kUnauthorized || round == kMaxAuthRounds) {
             co_return response;
         }
         auto fields = response->headers.all("www-authenticate");
         auto scheme = registry_url.substr(0, registry_url.find(':'));
-        auto answer = co_await authorizer_.answer(
-            call.scope, std::move(scheme), std::move(fields), authorization
-        );
+        auto answer = co_await authorizer_.answer(call.scope, std::move(scheme), std::move(fields), authorization);
         if (!answer) {
             co_return fail(std::move(answer.error()));
         }

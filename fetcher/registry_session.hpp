@@ -39,9 +39,8 @@ public:
 
     /// How long to wait before the next try; nothing when there is no point: kind, tries or
     /// deadline forbid it.
-    [[nodiscard]] std::optional<milliseconds> next_try(
-        ErrorKind kind, unsigned attempt, std::optional<milliseconds> retry_after, Deadline deadline
-    );
+    [[nodiscard]] std::optional<milliseconds>
+    next_try(ErrorKind kind, unsigned attempt, std::optional<milliseconds> retry_after, Deadline deadline);
 
     [[nodiscard]] EventLoop& loop() noexcept { return loop_; }
 

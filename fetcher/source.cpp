@@ -30,22 +30,19 @@ const FetchCounters& Sources::counters() const noexcept
     return registry_->counters();
 }
 
-Task<Result<void>>
-Sources::fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, Deadline deadline)
+Task<Result<void>> Sources::fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, Deadline deadline)
 {
     auto& source = choose(blob.repository);
     return source.fetch(std::move(blob), range, sink, deadline);
 }
 
-Task<Result<RawManifest>>
-Sources::fetch_manifest(std::string repository, std::string tag_or_digest, Deadline deadline)
+Task<Result<RawManifest>> Sources::fetch_manifest(std::string repository, std::string tag_or_digest, Deadline deadline)
 {
     auto& source = choose(repository);
     return source.fetch_manifest(std::move(repository), std::move(tag_or_digest), deadline);
 }
 
-Task<Result<std::string>>
-Sources::fetch_small_blob(BlobLocation blob, std::size_t limit, Deadline deadline)
+Task<Result<std::string>> Sources::fetch_small_blob(BlobLocation blob, std::size_t limit, Deadline deadline)
 {
     auto& source = choose(blob.repository);
     return source.fetch_small_blob(std::move(blob), limit, deadline);
@@ -58,41 +55,26 @@ Task<Result<bool>> Sources::blob_exists(std::string repository, Digest digest, D
 }
 
 Task<Result<void>> Sources::push_blob(
-    std::string repository,
-    int fd,
-    Digest digest,
-    std::uint64_t size,
-    PushProgress progress,
-    Deadline deadline
+    std::string repository, int fd, Digest digest, std::uint64_t size, PushProgress progress, Deadline deadline
 )
 {
     auto& source = choose(repository);
     return source.push_blob(std::move(repository), fd, digest, size, std::move(progress), deadline);
 }
 
-Task<Result<void>> Sources::push_blob_bytes(
-    std::string repository, std::string bytes, Digest digest, Deadline deadline
-)
+Task<Result<void>> Sources::push_blob_bytes(std::string repository, std::string bytes, Digest digest, Deadline deadline)
 {
     auto& source = choose(repository);
     return source.push_blob_bytes(std::move(repository), std::move(bytes), digest, deadline);
 }
 
 Task<Result<void>> Sources::put_manifest(
-    std::string repository,
-    std::string tag_or_digest,
-    std::string media_type,
-    std::string bytes,
-    Deadline deadline
+    std::string repository, std::string tag_or_digest, std::string media_type, std::string bytes, Deadline deadline
 )
 {
     auto& source = choose(repository);
     return source.put_manifest(
-        std::move(repository),
-        std::move(tag_or_digest),
-        std::move(media_type),
-        std::move(bytes),
-        deadline
+        std::move(repository), std::move(tag_or_digest), std::move(media_type), std::move(bytes), deadline
     );
 }
 

@@ -15,9 +15,9 @@ milliseconds usable_lifetime(milliseconds lifetime, std::uint32_t random) noexce
 {
     const auto whole = lifetime.count() < 0 ? 0 : lifetime.count();
     const auto tenth = static_cast<std::uint64_t>(whole) / 10;
-    const auto jitter = static_cast<milliseconds::rep>(
-        static_cast<std::uint64_t>(static_cast<double>(tenth) * (random / 4294967296.0))
-    );
+    const auto jitter =
+        static_cast<milliseconds::rep>(static_cast<std::uint64_t>(static_cast<double>(tenth) * (random / 4294967296.0))
+        );
     return milliseconds{whole / 10 * 8 + whole % 10 * 8 / 10 - jitter};
 }
 

@@ -66,17 +66,13 @@ Result<void> check_realm(const std::string& realm, std::string_view registry_sch
         return fail(origin.error(), "token server");
     }
     if (registry_scheme == "https" && origin->scheme == "http") {
-        return fail(
-            ErrorKind::kDenied,
-            fmt::format("token server {}: refused to leave https", public_url(realm))
-        );
+        return fail(ErrorKind::kDenied, fmt::format("token server {}: refused to leave https", public_url(realm)));
     }
     const auto& host = origin->host;
     if (host.starts_with("169.254.") || host.starts_with("[fe80:") || host == "[fd00:ec2::254]" ||
         host == "metadata.google.internal") {
         return fail(
-            ErrorKind::kDenied,
-            fmt::format("token server {}: refused, a link-local address", public_url(realm))
+            ErrorKind::kDenied, fmt::format("token server {}: refused, a link-local address", public_url(realm))
         );
     }
     return {};
@@ -88,8 +84,7 @@ std::string basic_header(const Credential& credential)
     return "Basic " + encode_base64(as_byte_span(plain));
 }
 
-HttpRequest
-token_post(const AuthChallenge& challenge, const std::string& scope, const Credential& credential)
+HttpRequest token_post(const AuthChallenge& challenge, const std::string& scope, const Credential& credential)
 {
     auto fields = common_fields(challenge, scope);
     fields.emplace_back("client_id", kClientId);
@@ -109,8 +104,7 @@ token_post(const AuthChallenge& challenge, const std::string& scope, const Crede
     return request;
 }
 
-HttpRequest
-token_get(const AuthChallenge& challenge, const std::string& scope, const Credential& credential)
+HttpRequest token_get(const AuthChallenge& challenge, const std::string& scope, const Credential& credential)
 {
     HttpRequest request;
     request.url = with_query(challenge.parameter("realm"), common_fields(challenge, scope));

@@ -26,10 +26,7 @@ Result<CurlPtr<CURLU>> parse(const std::string& url)
 {
     CurlPtr<CURLU> handle{curl_url()};
     if (!handle || curl_url_set(handle.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) {
-        return fail(
-            ErrorKind::kInvalid,
-            fmt::format("\"{}\" is not a URL", printable(url.substr(0, url.find('?'))))
-        );
+        return fail(ErrorKind::kInvalid, fmt::format("\"{}\" is not a URL", printable(url.substr(0, url.find('?')))));
     }
     return handle;
 }
@@ -53,10 +50,7 @@ Result<Origin> origin_of(const std::string& url)
         .port = part(handle->get(), CURLUPART_PORT, CURLU_DEFAULT_PORT),
     };
     if (!is_http(origin.scheme)) {
-        return fail(
-            ErrorKind::kInvalid,
-            fmt::format("\"{}\" is neither http nor https", printable(public_url(url)))
-        );
+        return fail(ErrorKind::kInvalid, fmt::format("\"{}\" is neither http nor https", printable(public_url(url))));
     }
     for (auto& c : origin.host) {
         c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -71,27 +65,20 @@ Result<std::string> resolve_location(const std::string& base, const std::string&
         return fail(std::move(handle.error()));
     }
     const auto scheme = part(handle->get(), CURLUPART_SCHEME);
-    if (location.empty() ||
-        curl_url_set(handle->get(), CURLUPART_URL, location.c_str(), 0) != CURLUE_OK) {
-        return fail(
-            ErrorKind::kInvalid,
-            fmt::format("{}: redirected to a place that is no URL", public_url(base))
-        );
+    if (location.empty() || curl_url_set(handle->get(), CURLUPART_URL, location.c_str(), 0) != CURLUE_OK) {
+        return fail(ErrorKind::kInvalid, fmt::format("{}: redirected to a place that is no URL", public_url(base)));
     }
     const auto next_scheme = part(handle->get(), CURLUPART_SCHEME);
     auto next = part(handle->get(), CURLUPART_URL);
     if (!is_http(next_scheme)) {
         return fail(
-            ErrorKind::kInvalid,
-            fmt::format("{}: redirected to a {} URL", public_url(base), printable(next_scheme))
+            ErrorKind::kInvalid, fmt::format("{}: redirected to a {} URL", public_url(base), printable(next_scheme))
         );
     }
     if (scheme == "https" && next_scheme == "http") {
         return fail(
             ErrorKind::kDenied,
-            fmt::format(
-                "{}: refused to follow from https to {}", public_url(base), public_url(next)
-            )
+            fmt::format("{}: refused to follow from https to {}", public_url(base), public_url(next))
         );
     }
     return next;
@@ -103,8 +90,7 @@ std::string public_url(const std::string& url)
     if (!handle || curl_url_set(handle.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) {
         return "a URL";
     }
-    for (const auto which :
-         {CURLUPART_USER, CURLUPART_PASSWORD, CURLUPART_QUERY, CURLUPART_FRAGMENT}) {
+    for (const auto which : {CURLUPART_USER, CURLUPART_PASSWORD, CURLUPART_QUERY, CURLUPART_FRAGMENT}) {
         curl_url_set(handle.get(), which, nullptr, 0);
     }
     return printable(part(handle.get(), CURLUPART_URL));
@@ -112,8 +98,7 @@ std::string public_url(const std::string& url)
 
 std::string encode_fields(const QueryFields& fields)
 {
-    static constexpr std::string_view kPlain =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    static constexpr std::string_view kPlain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
     std::string text;
     const auto encode = [&text](std::string_view value) {
         for (const char c : value) {
@@ -150,20 +135,16 @@ std::string query_field(std::string_view url, std::string_view name)
     url.remove_prefix(question + 1);
     for (const auto field : split(url.substr(0, url.find('#')), '&')) {
         const auto equals = field.find('=');
-        if (equals == std::string_view::npos ||
-            !equals_ignoring_case(field.substr(0, equals), name)) {
+        if (equals == std::string_view::npos || !equals_ignoring_case(field.substr(0, equals), name)) {
             continue;
         }
         const auto value = field.substr(equals + 1);
-        if (value.empty() ||
-            value.size() > static_cast<std::size_t>(std::numeric_limits<int>::max())) {
+        if (value.empty() || value.size() > static_cast<std::size_t>(std::numeric_limits<int>::max())) {
             return {};
         }
         int length = 0;
-        const CurlPtr<char> decoded{
-            curl_easy_unescape(nullptr, value.data(), static_cast<int>(value.size()), &length)};
-        return decoded ? std::string{decoded.get(), static_cast<std::size_t>(length)}
-                       : std::string{};
+        const CurlPtr<char> decoded{curl_easy_unescape(nullptr, value.data(), static_cast<int>(value.size()), &length)};
+        return decoded ? std::string{decoded.get(), static_cast<std::size_t>(length)} : std::string{};
     }
     return {};
 }

@@ -24,8 +24,7 @@ struct Origin {
 
 /// The target of a Location header as seen from `base`, absolute. kInvalid when it is no http(s)
 /// URL; kDenied when it leads from https to http.
-[[nodiscard]] Result<std::string>
-resolve_location(const std::string& base, const std::string& location);
+[[nodiscard]] Result<std::string> resolve_location(const std::string& base, const std::string& location);
 
 /// For logs and messages: without user, password, query and fragment, which may hold secrets.
 [[nodiscard]] std::string public_url(const std::string& url);

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/fetcher/fetch_fixture.hpp"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+
+namespace sluice::fetcher {
+namespace {
+
+using test::FakeRegistry;
+using test::Fault;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class AuthAndRedirects : public FetchTest {
+protected:
+    void SetUp() override
+    {
+        FetchTest::SetUp();
+        blob = add_blob(content);
+    }
+
+    Result<void> fetch_some(std::uint64_t begin = 0)
+    {
+        CollectingSink sink{begin};
+        auto outcome = fetch(blob, {begin, begin + 8192}, sink);
+        if (outcome) {
+            EXPECT_TRUE(sink.bytes == content.substr(begin, 8192));
+        }
+        return outcome;
+    }
+
+    void write_credentials(const std::string& user, const std::string& password)
+    {
+        const auto plain = user + ':' + password;
+        options.credentials_file = directory.write(
+            "config.json",
+            fmt::format(R"({{"auths":{{"{}":{{"auth":"{}"}}}}}})", registry->host(), encode_base64(as_byte_span(plain)))
+        );
+    }
+
+    std::string content = pattern(200'000);
+    BlobLocation blob;
+    test::TempDir directory;
+};
+
+TEST_F(AuthAndRedirects, AnAnonymousTokenIsFetchedOnceAndKept)
+{
+    registry->require_bearer();
+    ASSERT_TRUE(fetch_some());
+    ASSERT_TRUE(fetch_some(4096));
+    EXPECT_EQ(registry->count_requests("/token"), 1U);
+    EXPECT_EQ(registry->count_requests("/blobs/"), 3U);
+    EXPECT_EQ(source().counters().tokens, 1U);
+}
+
+TEST_F(AuthAndRedirects, ManyAtOnceShareOneToken)
+{
+    registry->require_bearer();
+    registry->script("/token", Fault{.hold = true});
+    constexpr int kFetches = 20;
+    std::vector<std::unique_ptr<CollectingSink>> sinks;
+    int succeeded = 0;
+    TaskScope scope{*loop};
+
+    struct Run {
+        static Task<void> it(Task<Result<void>> fetch, int& count)
+        {
+            const auto outcome = co_await fetch;
+            count += outcome ? 1 : 0;
+        }
+    };
+
+    for (int i = 0; i < kFetches; ++i) {
+        sinks.push_back(std::make_unique<CollectingSink>(0));
+        scope.spawn(Run::it(source().fetch(blob, {0, 4096}, *sinks.back(), deadline()), succeeded));
+    }
+    ASSERT_TRUE(test::run_until(*loop, [&] {
+        return registry->held() == 1 && registry->count_requests("/blobs/") == options.http.connections_per_host;
+    }));
+    registry->release();
+    ASSERT_TRUE(test::run_until(*loop, [&] { return scope.empty(); }));
+    EXPECT_EQ(succeeded, kFetches);
+    EXPECT_EQ(registry->count_requests("/token"), 1U);
+}
+
+TEST_F(AuthAndRedirects, TheLeaderOfATokenMayBeCancelled)
+{
+    registry->require_bearer();
+    registry->script("/token", Fault{.hold = true}, FakeRegistry::kForever);
+
+    struct Run {
+        static Task<void> it(Task<Result<void>> fetch, int& count)
+        {
+            const auto outcome = co_await fetch;
+            count += outcome ? 1 : 0;
+        }
+    };
+
+    int succeeded = 0;
+    CollectingSink first{0};
+    CollectingSink second{0};
+    TaskScope follower{*loop};
+    {
+        TaskScope leader{*loop};
+        leader.spawn(Run::it(source().fetch(blob, {0, 4096}, first, deadline()), succeeded));
+        ASSERT_TRUE(test::run_until(*loop, [&] { return registry->held() == 1; }));
+        follower.spawn(Run::it(source().fetch(blob, {0, 4096}, second, deadline()), succeeded));
+        ASSERT_TRUE(test::run_until(*loop, [&] { return registry->count_requests("/blobs/") == 2; }));
+        loop->run_once(milliseconds{1});
+    }
+    registry->release();
+    ASSERT_TRUE(test::run_until(*loop, [&] { return follower.empty(); }));
+    EXPECT_EQ(succeeded, 1);
+    EXPECT_TRUE(first.bytes.empty());
+}
+
+TEST_F(AuthAndRedirects, ARevokedTokenIsRenewed)
+{
+    registry->require_bearer();
+    ASSERT_TRUE(fetch_some());
+    registry->revoke_tokens();
+    ASSERT_TRUE(fetch_some());
+    EXPECT_EQ(registry->count_requests("/token"), 2U);
+}
+
+TEST_F(AuthAndRedirects, ATokenIsRenewedWithoutAskingTheRegistryFirst)
+{
+    registry->require_bearer();
+    registry->set_token_lifetime(1); // used for 0.8 s at most
+    ASSERT_TRUE(fetch_some());
+    ASSERT_TRUE(test::run_until(*loop, [&, until = Deadline::after(milliseconds{850})] { return until.passed(); }));
+    ASSERT_TRUE(fetch_some());
+    EXPECT_EQ(registry->count_requests("/token"), 2U);
+    EXPECT_EQ(registry->count_requests("/blobs/"), 3U);
+}
+
+TEST_F(AuthAndRedirects, CredentialsAreReadAnewAtEachRefusal)
+{
+    registry->require_bearer("alice", "secret");
+    write_credentials("alice", "wrong");
+    const auto refused = fetch_some();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind(), ErrorKind::kDenied);
+    write_credentials("alice", "secret");
+    const auto outcome = fetch_some();
+    EXPECT_TRUE(outcome) << outcome.error().text();
+}
+
+TEST_F(AuthAndRedirects, BasicAuthenticationUsesTheConfiguredPassword)
+{
+    registry->require_basic("alice", "pass:word");
+    const auto refused = fetch_some();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind(), ErrorKind::kDenied);
+    EXPECT_THAT(refused.error().text(), HasSubstr("name and password"));
+    sources.reset();
+    write_credentials("alice", "pass:word");
+    ASSERT_TRUE(fetch_some());
+}
+
+TEST_F(AuthAndRedirects, APasswordThatIsRefusedEndsIt)
+{
+    registry->require_basic("alice", "right");
+    write_credentials("alice", "wrong");
+    const auto refused = fetch_some();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind(), ErrorKind::kDenied);
+    EXPECT_THAT(refused.error().text(), HasSubstr("401"));
+    EXPECT_LE(registry->count_requests("/blobs/"), 3U);
+}
+
+TEST_F(AuthAndRedirects, AuthorizationNeverReachesTheStorage)
+{
+    registry->require_basic("alice", "secret");
+    write_credentials("alice", "secret");
+    registry->redirect_blobs(*storage, "?X-Amz-Signature=hush");
+    ASSERT_TRUE(fetch_some(4096));
+    const auto requests = storage->requests();
+    ASSERT_EQ(requests.size(), 1U);
+    EXPECT_EQ(requests[0].header("authorization"), "");
+    EXPECT_EQ(requests[0].header("range"), "bytes=4096-12287");
+    EXPECT_EQ(requests[0].query, "X-Amz-Signature=hush");
+}
+
+TEST_F(AuthAndRedirects, TheStoragesAddressIsRemembered)
+{
+    registry->redirect_blobs(*storage, "?sig=1");
+    ASSERT_TRUE(fetch_some());
+    ASSERT_TRUE(fetch_some(4096));
+    EXPECT_EQ(registry->requests().size(), 1U);
+    EXPECT_EQ(storage->requests().size(), 2U);
+}
+
+TEST_F(AuthAndRedirects, AnAddressThatIsOverIsAskedForAgainOnce)
+{
+    for (const int status : {400, 401, 403, 404}) {
+        registry->redirect_blobs(*storage, fmt::format("?sig={}", status));
+        ASSERT_TRUE(fetch_some());
+        const auto before = registry->requests().size();
+        storage->script("/storage/", Fault{.status = status});
+        ASSERT_TRUE(fetch_some()) << status;
+        EXPECT_EQ(registry->requests().size(), before + 1) << status;
+        storage->script("/storage/", Fault{.status = status}, 2);
+        ASSERT_FALSE(fetch_some()) << status;
+        EXPECT_EQ(registry->requests().size(), before + 2) << status;
+    }
+}
+
+TEST_F(AuthAndRedirects, ErrorsTellNoSecretsOfTheAddress)
+{
+    registry->redirect_blobs(*storage, "?X-Amz-Signature=hush");
+    storage->script("/storage/", Fault{.content_range = ""});
+    const auto outcome = fetch_some();
+    ASSERT_FALSE(outcome);
+    EXPECT_THAT(outcome.error().text(), HasSubstr(storage->host()));
+    EXPECT_THAT(outcome.error().text(), Not(HasSubstr("hush")));
+}
+
+TEST_F(AuthAndRedirects, RedirectsInCirclesEnd)
+{
+    const auto here = fmt::format("Location: /v2/team/app/blobs/{}", blob.digest.to_string());
+    registry->script("/blobs/", Fault{.status = 302, .headers = {here}}, FakeRegistry::kForever);
+    const auto outcome = fetch_some();
+    ASSERT_FALSE(outcome);
+    EXPECT_THAT(outcome.error().text(), HasSubstr("too many redirects"));
+    EXPECT_EQ(registry->requests().size(), 6U);
+}
+
+TEST_F(AuthAndRedirects, ARedirectWithinTheRegistryKeepsTheAuthorization)
+{
+    registry->require_basic("alice", "secret");
+    write_credentials("alice", "secret");
+    ASSERT_TRUE(fetch_some());
+    const auto there = fmt::format("Location: /v2/other/app/blobs/{}", blob.digest.to_string());
+    registry->script("/blobs/", Fault{.status = 307, .headers = {there}});
+    ASSERT_TRUE(fetch_some());
+    EXPECT_THAT(registry->requests().back().header("authorization"), HasSubstr("Basic "));
+}
+
+TEST_F(AuthAndRedirects, SmallRequestsFollowTooAndDropTheAuthorization)
+{
+    registry->require_basic("alice", "secret");
+    write_credentials("alice", "secret");
+    registry->redirect_blobs(*storage, "?sig=1");
+    const auto bytes = test::run_task(*loop, source().fetch_small_blob(blob, 1'000'000, deadline()));
+    ASSERT_TRUE(bytes && *bytes);
+    EXPECT_TRUE(**bytes == content);
+    EXPECT_EQ(storage->requests().at(0).header("authorization"), "");
+}
+
+} // namespace
+} // namespace sluice::fetcher
