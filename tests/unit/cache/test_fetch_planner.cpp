@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <limits>
+#include <random>
 #include <vector>
 
 namespace sluice::cache {
@@ -223,6 +224,33 @@ TEST(ReadPlanner, AnOddPolicyIsMadeSound)
     for (std::uint64_t position = 0; position < 2 * kMib; position += 20'000) {
         const auto wanted = at(position, 20'000);
         expect_sound(planner.plan(wanted), wanted, 50'000'001, 8192);
+    }
+}
+
+TEST(ReadPlanner, EveryPlanIsSoundWhateverIsRead)
+{
+    std::mt19937_64 random{17};
+    const auto below = [&](std::uint64_t limit) { return random() % limit; };
+    for (int object = 0; object < 200; ++object) {
+        ReadPolicy policy;
+        policy.max_request = below(5 * kMib);
+        policy.first_window = below(kMib);
+        policy.read_ahead = below(8 * kMib);
+        policy.total_read_ahead = below(16 * kMib);
+        policy.random_window = below(512 * kKib);
+        policy.max_streams = below(8);
+        const std::uint64_t size = below(64 * kMib);
+        const std::uint64_t max_request =
+            std::max(ByteRange(0, policy.max_request).align_out(kBlockSize).end(), kBlockSize);
+        ReadPlanner planner{policy, size};
+        std::uint64_t position = 0;
+        for (int read = 0; read < 200; ++read) {
+            position = below(3) == 0 ? below(size + kMib) : position;
+            const auto wanted = at(position, below(4) == 0 ? below(300 * kKib) : 128 * kKib);
+            expect_sound(planner.plan(wanted), wanted, size, max_request);
+            position = wanted.end();
+        }
+        ASSERT_FALSE(HasFailure()) << "object " << object;
     }
 }
 

@@ -3,6 +3,7 @@
 
 #include "lib/probe.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -99,7 +100,8 @@ private:
     {
         asked.emplace_back(start, len);
         const auto begin = static_cast<std::int64_t>(start);
-        const auto end = static_cast<std::int64_t>(start + len);
+        const auto size = static_cast<std::uint64_t>(map_.size());
+        const auto end = static_cast<std::int64_t>(std::min(start + len, size)); // nothing grows the file
         switch (how_) {
         case How::kAll:
             map_.fill(begin, end);
