@@ -35,13 +35,13 @@ enum sluice_source {
 /* Why the source is what it is. 0 to 7 are the kernel's trace reasons, the others are ours. */
 enum sluice_why {
     SLUICE_WHY_AFTER_EOF = 0,
-    SLUICE_WHY_FOUND_HOLE = 1,  /* a hole over the whole range */
-    SLUICE_WHY_FOUND_PART = 2,  /* a hole up to data inside of the range */
+    SLUICE_WHY_FOUND_HOLE = 1, /* a hole over the whole range */
+    SLUICE_WHY_FOUND_PART = 2, /* a hole up to data inside of the range */
     SLUICE_WHY_HAVE_DATA = 3,
-    SLUICE_WHY_NO_DATA = 4,     /* SLUICE_COOKIE_NO_DATA_TO_READ */
-    SLUICE_WHY_NO_FILE = 5,     /* fd is negative */
+    SLUICE_WHY_NO_DATA = 4, /* SLUICE_COOKIE_NO_DATA_TO_READ */
+    SLUICE_WHY_NO_FILE = 5, /* fd is negative */
     SLUICE_WHY_SEEK_ERROR = 6,
-    SLUICE_WHY_SEEK_NXIO = 7,   /* no data from here to the end of the file */
+    SLUICE_WHY_SEEK_NXIO = 7, /* no data from here to the end of the file */
     SLUICE_WHY_BAD_ARGUMENT = 8,
     SLUICE_WHY_PART_OF_BLOCK = 9 /* the data ends before one whole block of the file system: of no use */
 };
@@ -58,11 +58,10 @@ struct sluice_ondemand {
     /*
      * Fills the hole [start, start + len) of the file, or as much of it as it likes, and returns when that is done:
      * 0, or anything else to have the read refused. Called at most once a call, on the caller's thread, with nothing
-     * locked. NULL stands for a function that fills nothing and returns 0, as the kernel does outside of its
-     * on-demand mode. Must not throw.
+     * locked. NULL stands for a function that fills nothing and returns 0. Must not throw.
      */
-    int (*request)(void *ctx, uint64_t start, uint64_t len);
-    void *ctx;
+    int (*request)(void* ctx, uint64_t start, uint64_t len);
+    void* ctx;
     enum sluice_why why; /* out */
 };
 
@@ -90,7 +89,8 @@ struct sluice_ondemand {
  *    SLUICE_INVALID_READ, SLUICE_WHY_PART_OF_BLOCK, `*len` 0.
  */
 enum sluice_source sluice_prepare_ondemand_read(
-    int fd, int64_t start, uint64_t *len, int64_t i_size, unsigned long *flags, struct sluice_ondemand *ondemand);
+    int fd, int64_t start, uint64_t* len, int64_t i_size, unsigned long* flags, struct sluice_ondemand* ondemand
+);
 
 /*
  * Finds the first run of data at or behind `start` and before `start + len`, in whole units of `granularity` (a power
@@ -102,11 +102,12 @@ enum sluice_source sluice_prepare_ondemand_read(
  * reports `len` bytes from where the data begins, which may take in a hole).
  */
 int sluice_query_occupancy(
-    int fd, int64_t start, uint64_t len, uint64_t granularity, int64_t *data_start, uint64_t *data_len);
+    int fd, int64_t start, uint64_t len, uint64_t granularity, int64_t* data_start, uint64_t* data_len
+);
 
 /* "read-from-cache", "have-data", …: for messages. "unknown" for other numbers; never NULL. */
-const char *sluice_source_name(enum sluice_source source);
-const char *sluice_why_name(enum sluice_why why);
+const char* sluice_source_name(enum sluice_source source);
+const char* sluice_why_name(enum sluice_why why);
 
 #ifdef __cplusplus
 }
