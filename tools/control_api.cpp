@@ -59,6 +59,20 @@ Result<Json> parse_control_answer(int status, std::string_view body)
     );
 }
 
+std::string percent_encode(std::string_view text)
+{
+    constexpr std::string_view kPlain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    std::string out;
+    for (const char c : text) {
+        if (kPlain.find(c) != std::string_view::npos) {
+            out += c;
+        } else {
+            out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+        }
+    }
+    return out;
+}
+
 const Json& json_rows(const Json& answer, const char* member)
 {
     static const Json kNone = Json::array();

@@ -37,6 +37,9 @@ public:
 /// Error. Pure.
 [[nodiscard]] Result<Json> parse_control_answer(int status, std::string_view body);
 
+/// For a value inside a query: everything but letters, digits and "-._~" becomes %XX. Pure.
+[[nodiscard]] std::string percent_encode(std::string_view text);
+
 /// The elements of `answer[member]`, or of `answer` itself when it is an array; an empty array
 /// otherwise.
 [[nodiscard]] const Json& json_rows(const Json& answer, const char* member);

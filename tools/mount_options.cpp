@@ -83,7 +83,7 @@ bool take_value(std::string_view option, std::string_view name, std::string& out
     return true;
 }
 
-Result<void> apply(MountOptions& options, std::string_view option)
+Result<void> apply(MountOptions& options, std::string_view option, OptionOrigin origin)
 {
     const auto known = std::find_if(kAttributeOptions.begin(), kAttributeOptions.end(), [&](const auto& candidate) {
         return candidate.name == option;
@@ -101,14 +101,20 @@ Result<void> apply(MountOptions& options, std::string_view option)
         return {};
     }
     if (option == "rw") {
+        if (origin != OptionOrigin::kOperator) {
+            return {};
+        }
         return fail(ErrorKind::kInvalid, "images are read-only: option rw is not possible (put an overlay on top)");
+    }
+    if (origin == OptionOrigin::kSloppyMount) {
+        return {};
     }
     return fail(ErrorKind::kInvalid, fmt::format("unknown mount option '{}'", printable(option)));
 }
 
 } // namespace
 
-Result<MountOptions> parse_mount_options(std::string_view text)
+Result<MountOptions> parse_mount_options(std::string_view text, OptionOrigin origin)
 {
     MountOptions options;
     options.attributes = MOUNT_ATTR_RDONLY;
@@ -117,7 +123,7 @@ Result<MountOptions> parse_mount_options(std::string_view text)
         if (option.empty()) {
             continue;
         }
-        if (auto applied = apply(options, option); !applied) {
+        if (auto applied = apply(options, option, origin); !applied) {
             return fail(applied.error());
         }
     }

@@ -17,10 +17,17 @@ struct MountOptions {
     std::string layers_dir;       ///< empty: the daemon's
 };
 
-/// Parses mount(8)'s comma-separated options. Later ones win. What only mount(8) and systemd look
-/// at (_netdev, x-*, noauto, user, …) is accepted; rw and whatever is unknown is an error that
-/// names it. Pure.
-[[nodiscard]] Result<MountOptions> parse_mount_options(std::string_view text);
+/// Who wrote the options.
+enum class OptionOrigin : std::uint8_t {
+    kOperator,    ///< what cannot be had is an error, rw too
+    kMount,       ///< mount(8), which puts rw in front of everything that does not say ro: it means nothing
+    kSloppyMount, ///< mount -s: and what is not known is skipped
+};
+
+/// Parses mount(8)'s comma-separated options. Later ones win. What only mount(8) and systemd look at (_netdev, x-*,
+/// noauto, user, …) is accepted; whatever is unknown is an error that names it. Pure.
+[[nodiscard]] Result<MountOptions>
+parse_mount_options(std::string_view text, OptionOrigin origin = OptionOrigin::kOperator);
 
 /// The same attributes for mount(2): MS_*.
 [[nodiscard]] unsigned long mount_flags(std::uint64_t attributes) noexcept;

@@ -14,6 +14,7 @@ namespace sluice::tools {
 namespace {
 
 constexpr std::size_t kDefaultWidth = 80;
+constexpr milliseconds kRedraw{100};
 constexpr std::size_t kBarWidth = 30;
 constexpr std::string_view kToLineStart = "\r\x1b[K";
 
@@ -27,8 +28,11 @@ std::size_t terminal_width(int fd) noexcept
 
 std::string render_progress(std::string_view label, std::uint64_t done, std::uint64_t total, std::size_t width)
 {
+    if (total == 0) {
+        return fmt::format("{} ...", label).substr(0, width);
+    }
     done = std::min(done, total);
-    const double share = total == 0 ? 0.0 : static_cast<double>(done) / static_cast<double>(total);
+    const double share = static_cast<double>(done) / static_cast<double>(total);
     const auto filled = static_cast<std::size_t>(share * static_cast<double>(kBarWidth));
     std::array<char, kBarWidth> bar{};
     std::fill(bar.begin(), bar.end(), '.');
@@ -51,9 +55,12 @@ ProgressLine::ProgressLine(int fd) : fd_{fd}, terminal_{::isatty(fd) == 1} {}
 
 void ProgressLine::show(std::string_view label, std::uint64_t done, std::uint64_t total)
 {
-    if (!terminal_) {
+    const auto now = SteadyClock::now();
+    const bool at_end = total != 0 && done >= total;
+    if (!terminal_ || (shown_ && !at_end && now - drawn_ < kRedraw)) {
         return;
     }
+    drawn_ = now;
     // One column less than there are: a full line would wrap on some terminals.
     write(fmt::format("{}{}", kToLineStart, render_progress(label, done, total, terminal_width(fd_) - 1)));
     shown_ = true;

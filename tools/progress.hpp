@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "base/clock.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -8,7 +10,7 @@
 
 namespace sluice::tools {
 
-/// "label [######......]  45%  12 MiB of 30 MiB", at most `width` columns. Pure.
+/// "label [######......]  45%  12 MiB of 30 MiB", at most `width` columns; without a total "label ...". Pure.
 [[nodiscard]] std::string
 render_progress(std::string_view label, std::uint64_t done, std::uint64_t total, std::size_t width);
 
@@ -22,6 +24,7 @@ public:
 
     ~ProgressLine() { clear(); }
 
+    /// Draws ten times a second at most; the end of a phase is always drawn.
     void show(std::string_view label, std::uint64_t done, std::uint64_t total);
     void clear();
 
@@ -33,6 +36,7 @@ private:
     int fd_;
     bool terminal_;
     bool shown_ = false;
+    TimePoint drawn_{};
 };
 
 } // namespace sluice::tools

@@ -58,6 +58,15 @@ TEST(MountOptions, NamesWhatItDoesNotKnow)
     EXPECT_NE(writable.error().text().find("rw"), std::string::npos);
 }
 
+TEST(MountOptions, MountsOwnRwMeansNothingAndSloppySkipsTheUnknown)
+{
+    const auto from_mount = parse_mount_options("rw,noatime", OptionOrigin::kMount);
+    ASSERT_TRUE(from_mount);
+    EXPECT_EQ(from_mount->attributes, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME);
+    EXPECT_FALSE(parse_mount_options("rw,frobnicate", OptionOrigin::kMount));
+    EXPECT_TRUE(parse_mount_options("rw,frobnicate", OptionOrigin::kSloppyMount));
+}
+
 TEST(MountOptions, TranslateForMount2)
 {
     EXPECT_EQ(mount_flags(MOUNT_ATTR_RDONLY), static_cast<unsigned long>(MS_RDONLY | MS_RELATIME));

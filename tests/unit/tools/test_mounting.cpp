@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The real thing but for the cachefiles transport: EROFS from files, bind mounts, overlays,
-// namespaces.
+// The real thing but for the cachefiles transport: EROFS from files, bind mounts, overlays.
 #include "tests/unit/tools/erofs_fixture.hpp"
 #include "tools/fs_context.hpp"
 #include "tools/layer_usage.hpp"
@@ -28,65 +27,6 @@ namespace {
 using tools::mount_image;
 using tools::unmount_image;
 using Names = std::vector<std::string>;
-
-/// A process that runs `prepare` and then stays until the test has done with it.
-class Companion {
-public:
-    template <typename F>
-    explicit Companion(F prepare)
-    {
-        int ready[2] = {-1, -1};
-        int stay[2] = {-1, -1};
-        if (::pipe2(ready, O_CLOEXEC) != 0 || ::pipe2(stay, O_CLOEXEC) != 0) {
-            throw std::runtime_error{"no pipe"};
-        }
-        pid_ = ::fork();
-        if (pid_ == 0) {
-            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-            ::close(stay[1]);
-            const char outcome = prepare() ? 'y' : 'n';
-            (void)!::write(ready[1], &outcome, 1);
-            char c = 0;
-            (void)!::read(stay[0], &c, 1);
-            ::_exit(0);
-        }
-        ::close(ready[1]);
-        ::close(stay[0]);
-        stay_ = UniqueFd{kAdoptFd, stay[1]};
-        char outcome = 0;
-        ready_ = ::read(ready[0], &outcome, 1) == 1 && outcome == 'y';
-        ::close(ready[0]);
-    }
-
-    Companion(const Companion&) = delete;
-    Companion& operator=(const Companion&) = delete;
-
-    ~Companion() { end(); }
-
-    [[nodiscard]] bool ready() const noexcept { return ready_; }
-
-    void end()
-    {
-        stay_.reset();
-        if (pid_ > 0) {
-            ::waitpid(pid_, nullptr, 0);
-            pid_ = -1;
-        }
-    }
-
-private:
-    pid_t pid_ = -1;
-    bool ready_ = false;
-    UniqueFd stay_;
-};
-
-/// Makes `path` a mount point of its own, with the given propagation.
-bool make_mount_point(const std::string& path, unsigned long propagation)
-{
-    std::filesystem::create_directories(path);
-    return ::mount(path.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) == 0 &&
-           ::mount(nullptr, path.c_str(), nullptr, propagation, nullptr) == 0;
-}
 
 } // namespace
 
@@ -352,95 +292,6 @@ TEST_F(MountingTest, KeepsALayerWhoseFilesAreOpen)
     EXPECT_EQ(released->released, Names{"a"});
 }
 
-TEST_F(MountingTest, AnotherNamespacesMountKeepsTheLayer)
-{
-    const auto layers = open_layers();
-    const auto dir = make_target("m");
-    ASSERT_TRUE(mount_image(layers, image({make_layer("a", "f", "1")}), dir, MOUNT_ATTR_RDONLY, mounter_));
-    Companion container{[] {
-        return ::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
-    }};
-    ASSERT_TRUE(container.ready());
-    ASSERT_EQ(::umount(dir.c_str()), 0);
-
-    auto released = layers.release_unused();
-    ASSERT_TRUE(released);
-    EXPECT_EQ(released->in_use, Names{"a"});
-    EXPECT_EQ(mounted_layers(), Names{"a"});
-    container.end();
-    released = layers.release_unused();
-    ASSERT_TRUE(released);
-    EXPECT_EQ(released->released, Names{"a"});
-}
-
-TEST_F(MountingTest, AnotherNamespacesOverlayKeepsItsLayers)
-{
-    const auto layers = open_layers();
-    const auto dir = make_target("m");
-    const auto both = image({make_layer("a", "f", "1"), make_layer("b", "g", "2")});
-    for (const auto style : {tools::OverlayStyle::kAuto, tools::OverlayStyle::kOneString}) {
-        ASSERT_TRUE(mount_image(layers, both, dir, MOUNT_ATTR_RDONLY, mounter_, style));
-        const auto private_copy = [&] {
-            return ::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-                   ::umount((layers_dir() + "/a").c_str()) == 0 && ::umount((layers_dir() + "/b").c_str()) == 0;
-        };
-        Companion container{private_copy};
-        ASSERT_TRUE(container.ready());
-        ASSERT_EQ(::umount(dir.c_str()), 0);
-        auto released = layers.release_unused();
-        ASSERT_TRUE(released);
-        EXPECT_EQ(released->in_use, (Names{"a", "b"}));
-        container.end();
-        released = layers.release_unused();
-        ASSERT_TRUE(released);
-        EXPECT_EQ(released->released.size(), 2U);
-    }
-}
-
-TEST_F(MountingTest, ACopyOfTheImagesMountKeepsTheLayerInASlaveNamespaceToo)
-{
-    const auto layers = open_layers();
-    ASSERT_TRUE(make_mount_point(layers_dir(), MS_SHARED));
-    const auto dir = make_target("m");
-    ASSERT_TRUE(mount_image(layers, image({make_layer("a", "f", "1")}), dir, MOUNT_ATTR_RDONLY, mounter_));
-    // As systemd starts services with PrivateTmp= and their like: all mounts copied, following the
-    // host's.
-    Companion service{[] {
-        return ::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0 &&
-               ::mount(nullptr, "/", nullptr, MS_REC | MS_SHARED, nullptr) == 0;
-    }};
-    ASSERT_TRUE(service.ready());
-
-    ASSERT_EQ(::umount(dir.c_str()), 0);
-    auto released = layers.release_unused();
-    ASSERT_TRUE(released);
-    EXPECT_EQ(released->in_use, Names{"a"}) << "its copy of the directory's mount does not follow";
-    service.end();
-    released = layers.release_unused();
-    ASSERT_TRUE(released);
-    EXPECT_EQ(released->released, Names{"a"});
-}
-
-TEST_F(MountingTest, ASlaveNamespaceWithOnlyTheLayersCopyLetsItGo)
-{
-    const auto layers = open_layers();
-    ASSERT_TRUE(make_mount_point(layers_dir(), MS_SHARED));
-    {
-        const auto hold = layers.hold();
-        ASSERT_TRUE(hold && layers.ensure(*hold, make_layer("a", "f", "1"), mounter_));
-    }
-    const auto become_service = [] {
-        return ::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0 &&
-               ::mount(nullptr, "/", nullptr, MS_REC | MS_SHARED, nullptr) == 0;
-    };
-    Companion service{become_service};
-    ASSERT_TRUE(service.ready());
-    const auto released = layers.release_unused();
-    ASSERT_TRUE(released);
-    EXPECT_EQ(released->released, Names{"a"});
-    EXPECT_EQ(layer_directories(), Names{}) << "a copy that stayed would keep the directory busy";
-}
-
 TEST_F(MountingTest, UnmountRefusesWhatIsNotAnImage)
 {
     const auto layers = open_layers();
@@ -485,15 +336,3 @@ TEST_F(MountingTest, TellsWhetherAnImageIsAlreadyThere)
 }
 
 } // namespace sluice::test
-
-int main(int argc, char** argv)
-{
-    ::testing::InitGoogleTest(&argc, argv);
-    // Nothing that these tests mount is ever seen outside, or outlives this process.
-    if (::geteuid() == 0 &&
-        (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)) {
-        fmt::print("1..0 # SKIP: no mount namespace of our own to be had\n");
-        return 77;
-    }
-    return RUN_ALL_TESTS();
-}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "tools/publish_command.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+
+namespace sluice::tools {
+
+enum class Subcommand : std::uint8_t { kMount, kUmount, kImages, kBlobs, kStatus, kForget, kPublish, kReleaseLayers };
+
+/// sluicectl's command line.
+struct Arguments {
+    Subcommand subcommand = Subcommand::kStatus;
+    bool json = false;
+    std::string socket;     ///< never empty
+    std::string layers_dir; ///< empty: the daemon's
+    std::string reference;
+    std::string dir;
+    std::string mount_options;
+    bool lazy_only = false;
+    std::string mount_namespace; ///< release-layers: a path, empty: ours
+    PublishRequest publish;
+};
+
+/// What was said without anything left to do: help or the version (status 0, for stdout), or a wrong usage (status 2,
+/// for stderr).
+struct Said {
+    int status = 0;
+    std::string text;
+};
+
+[[nodiscard]] std::variant<Arguments, Said> parse_arguments(int argc, const char* const* argv);
+
+} // namespace sluice::tools

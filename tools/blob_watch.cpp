@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/blob_watch.hpp"
+
+#include "base/text.hpp"
+#include "tools/control_api.hpp"
+
+namespace sluice::tools {
+
+std::optional<std::uint64_t> json_u64(const Json& object, const char* name)
+{
+    const Json* member = json_member(object, name);
+    if (member == nullptr || !member->is_number_integer() ||
+        (!member->is_number_unsigned() && member->get<std::int64_t>() < 0)) {
+        return std::nullopt;
+    }
+    return member->get<std::uint64_t>();
+}
+
+std::optional<Share> BlobGrowth::update(const Json& blobs)
+{
+    Share share;
+    bool any = false;
+    for (const auto& row : json_rows(blobs, "blobs")) {
+        const auto* digest = json_string(row, "digest");
+        const auto size = json_u64(row, "erofs_size");
+        if (digest == nullptr || !size) {
+            continue;
+        }
+        const std::uint64_t present = json_u64(row, "present").value_or(0);
+        auto& blob = blobs_.try_emplace(*digest, Blob{present, false}).first->second;
+        blob.grown = blob.grown || present > blob.first;
+        if (blob.grown) {
+            share.done += present;
+            share.total += *size;
+            any = true;
+        }
+    }
+    return any ? std::optional{share} : std::nullopt;
+}
+
+const Json* find_blob(const Json& blobs, std::string_view digest)
+{
+    constexpr std::string_view kAlgorithm = "sha256:";
+    const auto hex = [&](std::string_view text) {
+        return text.starts_with(kAlgorithm) ? text.substr(kAlgorithm.size()) : text;
+    };
+    for (const auto& row : json_rows(blobs, "blobs")) {
+        const auto* candidate = json_string(row, "digest");
+        if (candidate != nullptr && hex(*candidate) == hex(digest)) {
+            return &row;
+        }
+    }
+    return nullptr;
+}
+
+std::string last_error_of(const Json& blob)
+{
+    const Json* error = json_member(blob, "last_error");
+    if (error == nullptr) {
+        return {};
+    }
+    if (const auto* text = error->get_ptr<const std::string*>()) {
+        return printable(*text, 1000);
+    }
+    const auto* message = json_string(*error, "message");
+    return message == nullptr ? std::string{} : printable(*message, 1000);
+}
+
+} // namespace sluice::tools

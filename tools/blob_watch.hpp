@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/json.hpp"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice::tools {
+
+/// How much of something is there.
+struct Share {
+    std::uint64_t done = 0;
+    std::uint64_t total = 0;
+};
+
+/// Tells from repeated answers of GET /v1/blobs what is being downloaded: the blobs that have grown since the first
+/// one.
+class BlobGrowth {
+public:
+    /// Nothing as long as nothing has grown.
+    [[nodiscard]] std::optional<Share> update(const Json& blobs);
+
+private:
+    struct Blob {
+        std::uint64_t first = 0;
+        bool grown = false;
+    };
+
+    std::map<std::string, Blob> blobs_;
+};
+
+/// The blob whose digest is `digest` ("sha256:…" or its hex digits alone), or null.
+[[nodiscard]] const Json* find_blob(const Json& blobs, std::string_view digest);
+
+/// "denied: registry.example answered 401" from a blob's last_error; empty when it has none.
+[[nodiscard]] std::string last_error_of(const Json& blob);
+
+/// A number that JSON has as a number of any kind; nothing for others and negative ones.
+[[nodiscard]] std::optional<std::uint64_t> json_u64(const Json& object, const char* name);
+
+} // namespace sluice::tools

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+// sluicectl(1): the operator's command line.
+#include "base/text.hpp"
+#include "tools/arguments.hpp"
+#include "tools/control_client.hpp"
+#include "tools/listing.hpp"
+#include "tools/mount_command.hpp"
+
+#include <cstdio>
+#include <exception>
+#include <fmt/format.h>
+#include <string>
+#include <unistd.h>
+
+namespace {
+
+using namespace sluice;
+using namespace sluice::tools;
+
+constexpr int kFailure = 1;
+constexpr int kUsage = 2;
+
+int complain(int status, std::string_view text)
+{
+    fmt::print(stderr, "sluicectl: {}\n", text);
+    return status;
+}
+
+void print_json(const Json& document)
+{
+    // Foreign bytes that are no UTF-8 must not end us here.
+    fmt::print("{}\n", document.dump(2, ' ', false, Json::error_handler_t::replace));
+}
+
+int complain(const Arguments& arguments, const Error& error)
+{
+    if (arguments.json) {
+        print_json({{"error", {{"kind", to_string(error.kind())}, {"message", error.text()}}}});
+    }
+    return complain(kFailure, error.text());
+}
+
+int mount(ControlClient& daemon, const Arguments& arguments)
+{
+    auto options = parse_mount_options(arguments.mount_options);
+    if (!options) {
+        return complain(kUsage, options.error().text());
+    }
+    options->lazy_only = options->lazy_only || arguments.lazy_only;
+    if (!arguments.layers_dir.empty()) {
+        options->layers_dir = arguments.layers_dir;
+    }
+    CachefilesLayerMounter mounter;
+    const MountRequest request{arguments.reference, arguments.dir, std::move(*options)};
+    const auto outcome = run_mount(daemon, mounter, request);
+    if (!outcome) {
+        return complain(arguments, outcome.error());
+    }
+    if (arguments.json) {
+        Json layers = Json::array();
+        for (const auto& layer : outcome->image.layers) {
+            layers.push_back(layer.digest);
+        }
+        print_json(
+            {{"reference", outcome->image.reference},
+             {"manifest_digest", outcome->image.manifest_digest},
+             {"dir", arguments.dir},
+             {"layers_dir", outcome->layers_dir},
+             {"layers", std::move(layers)}}
+        );
+    }
+    return 0;
+}
+
+Json to_json(const ReleaseReport& report)
+{
+    return {{"released", report.released}, {"in_use", report.in_use}, {"failed", report.failed}};
+}
+
+int tell_failures(const ReleaseReport& report)
+{
+    int status = 0;
+    for (const auto& failure : report.failed) {
+        status = complain(kFailure, "releasing layer " + failure);
+    }
+    return status;
+}
+
+int umount(ControlClient& daemon, const Arguments& arguments)
+{
+    const auto layers = LayerMounts::open(find_layers_dir(daemon, arguments.layers_dir));
+    if (!layers) {
+        return complain(arguments, layers.error());
+    }
+    const auto report = unmount_image(*layers, arguments.dir);
+    if (!report) {
+        return complain(arguments, report.error());
+    }
+    if (arguments.json) {
+        print_json(to_json(*report));
+    }
+    return tell_failures(*report);
+}
+
+int release_layers(ControlClient& daemon, const Arguments& arguments)
+{
+    const auto layers = LayerMounts::open(find_layers_dir(daemon, arguments.layers_dir));
+    if (!layers) {
+        return complain(arguments, layers.error());
+    }
+    const auto report = layers->release_unused();
+    if (!report) {
+        return complain(arguments, report.error());
+    }
+    if (arguments.json) {
+        print_json(to_json(*report));
+    }
+    return tell_failures(*report);
+}
+
+int list(ControlClient& daemon, const Arguments& arguments, const char* path, std::string (*format)(const Json&))
+{
+    const auto answer = daemon.call("GET", path);
+    if (!answer) {
+        return complain(arguments, answer.error());
+    }
+    if (arguments.json) {
+        print_json(*answer);
+    } else {
+        fmt::print("{}", format(*answer));
+    }
+    return 0;
+}
+
+int forget(ControlClient& daemon, const Arguments& arguments)
+{
+    const auto answer = daemon.call("DELETE", "/v1/images?reference=" + percent_encode(arguments.reference));
+    if (!answer) {
+        return complain(arguments, answer.error());
+    }
+    if (arguments.json) {
+        print_json(*answer);
+    }
+    return 0;
+}
+
+int publish(const Arguments& arguments)
+{
+    const auto report = run_publish(arguments.publish);
+    if (!report) {
+        return complain(arguments, report.error());
+    }
+    if (arguments.json) {
+        print_json(to_json(*report));
+    } else {
+        fmt::print("{}", format_report(*report));
+    }
+    return 0;
+}
+
+bool needs_root(Subcommand subcommand) noexcept
+{
+    return subcommand == Subcommand::kMount || subcommand == Subcommand::kUmount ||
+           subcommand == Subcommand::kReleaseLayers;
+}
+
+int run(const Arguments& arguments)
+{
+    if (needs_root(arguments.subcommand) && ::geteuid() != 0) {
+        return complain(kFailure, "mounting and unmounting need root");
+    }
+    if (arguments.subcommand == Subcommand::kPublish) {
+        return publish(arguments);
+    }
+    if (arguments.subcommand == Subcommand::kReleaseLayers && !arguments.mount_namespace.empty()) {
+        // Entering a namespace wants a process without threads, and libcurl may have some.
+        if (const auto entered = enter_mount_namespace(arguments.mount_namespace); !entered) {
+            return complain(arguments, entered.error());
+        }
+    }
+    ControlClient daemon{arguments.socket};
+    switch (arguments.subcommand) {
+    case Subcommand::kMount:
+        return mount(daemon, arguments);
+    case Subcommand::kUmount:
+        return umount(daemon, arguments);
+    case Subcommand::kReleaseLayers:
+        return release_layers(daemon, arguments);
+    case Subcommand::kImages:
+        return list(daemon, arguments, "/v1/images", format_images);
+    case Subcommand::kBlobs:
+        return list(daemon, arguments, "/v1/blobs", format_blobs);
+    case Subcommand::kStatus:
+        return list(daemon, arguments, "/v1/status", format_status);
+    case Subcommand::kForget:
+        return forget(daemon, arguments);
+    case Subcommand::kPublish:
+        break;
+    }
+    return kUsage;
+}
+
+} // namespace
+
+int main(int argc, char** argv)
+{
+    try {
+        const auto parsed = parse_arguments(argc, argv);
+        if (const auto* said = std::get_if<Said>(&parsed)) {
+            fmt::print(said->status == 0 ? stdout : stderr, "{}", said->text);
+            return said->status;
+        }
+        return run(std::get<Arguments>(parsed));
+    } catch (const std::exception& error) {
+        return complain(kFailure, error.what());
+    }
+}
