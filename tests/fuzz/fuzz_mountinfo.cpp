@@ -23,8 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size)
         }
     }
     for (const auto& layer : sluice::tools::find_layers("/run/sluice/layers", {*table, *table})) {
-        if (layer.name.empty() || layer.name.find('/') != std::string::npos ||
-            layer.used == layer.used_by.empty()) {
+        if (layer.name.empty() || layer.name.find('/') != std::string::npos || layer.used == layer.used_by.empty()) {
             std::abort();
         }
     }
