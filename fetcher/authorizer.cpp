@@ -104,15 +104,10 @@ Authorizer::answer(AuthScope scope, std::string registry_scheme, std::vector<std
 
 Task<Result<std::string>> Authorizer::renew(AuthScope scope, AuthChallenge challenge)
 {
-    for (;;) {
-        auto key = flight_key(scope);
-        auto work = renew_now(scope, challenge);
-        auto renewed = co_await flights_.run(std::move(key), std::move(work));
-        if (renewed || renewed.error().kind() != ErrorKind::kCancelled) {
-            co_return renewed;
-        }
-        // Whoever was at it has been cancelled; that is no reason for us to fail.
-    }
+    auto key = flight_key(scope);
+    return flights_.run(std::move(key), [this, scope = std::move(scope), challenge = std::move(challenge)] {
+        return renew_now(scope, challenge);
+    });
 }
 
 Task<Result<std::string>> Authorizer::renew_now(AuthScope scope, AuthChallenge challenge)

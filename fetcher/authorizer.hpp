@@ -65,7 +65,7 @@ private:
     TokenCache tokens_;
     std::map<std::string, Known> known_; // by registry and scope
     std::mt19937 random_{std::random_device{}()};
-    SingleFlight<std::string, Result<std::string>> flights_; ///< one renewal for all who wait for it
+    SingleFlight<std::string, Result<std::string>> flights_; // last: its jobs use all of the above
 };
 
 } // namespace sluice::fetcher
