@@ -14,12 +14,12 @@ namespace {
 
 std::byte* allocate_blocks(std::size_t size)
 {
-    return static_cast<std::byte*>(::operator new(size, std::align_val_t{kBlockSize}));
+    return static_cast<std::byte*>(::operator new (size, std::align_val_t{kBlockSize}));
 }
 
 void free_blocks(std::byte* memory) noexcept
 {
-    ::operator delete(memory, std::align_val_t{kBlockSize});
+    ::operator delete (memory, std::align_val_t{kBlockSize});
 }
 
 } // namespace
@@ -29,8 +29,7 @@ AlignedBuffer::AlignedBuffer(AlignedBuffer&& other) noexcept
     , capacity_{std::exchange(other.capacity_, 0)}
     , size_{std::exchange(other.size_, 0)}
     , pool_{std::exchange(other.pool_, nullptr)}
-{
-}
+{}
 
 AlignedBuffer& AlignedBuffer::operator=(AlignedBuffer&& other) noexcept
 {
@@ -80,16 +79,14 @@ void AlignedBuffer::give_back() noexcept
     }
     if (pool_ != nullptr) {
         pool_->give_back(memory_);
-    }
-    else {
+    } else {
         free_blocks(memory_);
     }
     memory_ = nullptr;
 }
 
 BufferPool::BufferPool(std::size_t budget, std::size_t buffer_size)
-    : buffer_size_{buffer_size}
-    , limit_{std::max<std::size_t>(budget / buffer_size, 2)}
+    : buffer_size_{buffer_size}, limit_{std::max<std::size_t>(budget / buffer_size, 2)}
 {
     assert(buffer_size % kBlockSize == 0 && buffer_size > 0);
     free_.reserve(limit_); // so that give_back() never allocates

@@ -49,11 +49,8 @@ private:
     friend class BufferPool;
 
     AlignedBuffer(std::byte* memory, std::size_t capacity, BufferPool* pool) noexcept
-        : memory_{memory}
-        , capacity_{capacity}
-        , pool_{pool}
-    {
-    }
+        : memory_{memory}, capacity_{capacity}, pool_{pool}
+    {}
 
     void give_back() noexcept;
 

@@ -2,9 +2,8 @@
 #include "base/byte_range.hpp"
 
 #include <algorithm>
-#include <limits>
-
 #include <fmt/format.h>
+#include <limits>
 
 namespace sluice {
 

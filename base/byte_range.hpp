@@ -17,9 +17,9 @@ public:
     constexpr ByteRange() noexcept = default;
 
     /// Clamps to an empty range when `end < begin`.
-    constexpr ByteRange(std::uint64_t begin, std::uint64_t end) noexcept : begin_{begin}, end_{end < begin ? begin : end}
-    {
-    }
+    constexpr ByteRange(std::uint64_t begin, std::uint64_t end) noexcept
+        : begin_{begin}, end_{end < begin ? begin : end}
+    {}
 
     /// From offset and length as they come from outside; nothing when the sum overflows 63 bits.
     [[nodiscard]] static std::optional<ByteRange> from_length(std::uint64_t offset, std::uint64_t length) noexcept;

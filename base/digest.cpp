@@ -4,7 +4,6 @@
 #include "base/text.hpp"
 
 #include <algorithm>
-
 #include <fmt/format.h>
 
 namespace sluice {
@@ -25,8 +24,7 @@ Result<Digest> Digest::parse_hex(std::string_view hex)
     Bytes bytes{};
     if (!decode_hex(hex, bytes)) {
         return fail(
-            ErrorKind::kInvalid,
-            fmt::format("digest \"{}\": must be 64 lower-case hex digits", printable(hex, 100))
+            ErrorKind::kInvalid, fmt::format("digest \"{}\": must be 64 lower-case hex digits", printable(hex, 100))
         );
     }
     return Digest{bytes};

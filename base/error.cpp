@@ -2,9 +2,8 @@
 #include "base/error.hpp"
 
 #include <cerrno>
-#include <system_error>
-
 #include <fmt/format.h>
+#include <system_error>
 
 namespace sluice {
 
@@ -82,9 +81,7 @@ ErrorKind kind_of_errno(int code) noexcept
 
 Error Error::from_errno(int code, std::string_view context)
 {
-    return Error{
-        kind_of_errno(code), fmt::format("{}: {}", context, std::system_category().message(code)), code
-    };
+    return Error{kind_of_errno(code), fmt::format("{}: {}", context, std::system_category().message(code)), code};
 }
 
 Error Error::within(std::string_view outer) const

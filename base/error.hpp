@@ -9,16 +9,16 @@ namespace sluice {
 
 /// What a failure means for whoever asked; retry decisions look at this and nothing else.
 enum class ErrorKind : std::uint8_t {
-    kNotFound,  ///< it does not exist, and asking again will not change that
-    kDenied,    ///< credentials, permission, or the trust policy say no
-    kTransient, ///< the network or a server had a bad moment: asking again, or elsewhere, may help
-    kCorrupt,   ///< bytes that do not match their digest, tree or signature
-    kNoSpace,   ///< disk, file descriptors or memory have run out
-    kCancelled, ///< the asker is gone or we are stopping
-    kInvalid,   ///< input that does not follow its format
-    kTimeout,   ///< the deadline passed
+    kNotFound,    ///< it does not exist, and asking again will not change that
+    kDenied,      ///< credentials, permission, or the trust policy say no
+    kTransient,   ///< the network or a server had a bad moment: asking again, or elsewhere, may help
+    kCorrupt,     ///< bytes that do not match their digest, tree or signature
+    kNoSpace,     ///< disk, file descriptors or memory have run out
+    kCancelled,   ///< the asker is gone or we are stopping
+    kInvalid,     ///< input that does not follow its format
+    kTimeout,     ///< the deadline passed
     kUnsupported, ///< a valid request that this kernel, file system or version cannot serve
-    kInternal,  ///< a bug or an operating system failure that fits nothing above
+    kInternal,    ///< a bug or an operating system failure that fits nothing above
 };
 
 [[nodiscard]] std::string_view to_string(ErrorKind kind) noexcept;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// sd-event in RAII form. Each source keeps its state in a shared_ptr, and a running callback holds a reference of its own:
-// a source may therefore be destroyed from inside its callback, which is what cancelling by destruction needs.
+// sd-event in RAII form. Each source keeps its state in a shared_ptr, and a running callback holds a reference of its
+// own: a source may therefore be destroyed from inside its callback, which is what cancelling by destruction needs.
 #include "base/event_loop.hpp"
 
 #include <cassert>
@@ -9,13 +9,11 @@
 #include <chrono>
 #include <csignal>
 #include <string>
-#include <system_error>
-
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-
+#include <system_error>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
@@ -241,8 +239,7 @@ SignalSource::SignalSource(EventLoop& loop, int signal, UniqueFunction<void()> c
 SignalSource::~SignalSource() = default;
 
 ChildSource::ChildSource(EventLoop& loop, int pid, UniqueFunction<void(int)> callback)
-    : pid_{pid}
-    , callback_{std::make_shared<UniqueFunction<void(int)>>(std::move(callback))}
+    : pid_{pid}, callback_{std::make_shared<UniqueFunction<void(int)>>(std::move(callback))}
 {
     const auto fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
     if (fd < 0) {

@@ -70,11 +70,11 @@ private:
     UniqueFd wakeup_;
     std::mutex mutex_;
     std::vector<UniqueFunction<void()>> posted_; // guarded by mutex_
-    EventSourcePtr wakeup_source_; // last: its callback touches all of the above
+    EventSourcePtr wakeup_source_;               // last: its callback touches all of the above
 };
 
-/// Watches a descriptor; level-triggered. The callback gets the EPOLL* bits that are set. Destroying it, from inside its
-/// own callback too, stops the watch. The descriptor is not owned and must outlive the source.
+/// Watches a descriptor; level-triggered. The callback gets the EPOLL* bits that are set. Destroying it, from inside
+/// its own callback too, stops the watch. The descriptor is not owned and must outlive the source.
 class IoSource {
 public:
     using Callback = UniqueFunction<void(std::uint32_t)>;

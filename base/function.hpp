@@ -18,11 +18,11 @@ public:
     UniqueFunction() noexcept = default;
 
     template <typename F>
-        requires(!std::same_as<std::remove_cvref_t<F>, UniqueFunction> && std::is_invocable_r_v<R, F&, Args...>)
-    UniqueFunction(F&& f) // NOLINT(google-explicit-constructor): stands where a lambda is written
+
+    requires(!std::same_as<std::remove_cvref_t<F>, UniqueFunction> && std::is_invocable_r_v<R, F&, Args...>)
+        UniqueFunction(F&& f) // NOLINT(google-explicit-constructor): stands where a lambda is written
         : target_{std::make_unique<Target<std::decay_t<F>>>(std::forward<F>(f))}
-    {
-    }
+    {}
 
     [[nodiscard]] explicit operator bool() const noexcept { return target_ != nullptr; }
 

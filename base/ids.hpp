@@ -26,5 +26,8 @@ using MessageId = Id<struct MessageTag>;
 
 template <typename Tag>
 struct std::hash<sluice::Id<Tag>> {
-    [[nodiscard]] std::size_t operator()(sluice::Id<Tag> id) const noexcept { return std::hash<std::uint32_t>{}(id.value); }
+    [[nodiscard]] std::size_t operator()(sluice::Id<Tag> id) const noexcept
+    {
+        return std::hash<std::uint32_t>{}(id.value);
+    }
 };

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/json.hpp"
 
+#include <fmt/format.h>
 #include <set>
 #include <string>
 #include <vector>
-
-#include <fmt/format.h>
 
 namespace sluice {
 
@@ -19,7 +18,8 @@ Result<Json> parse_json(std::string_view text, std::string_view what, std::size_
 {
     if (text.size() > max_bytes) {
         return fail(
-            ErrorKind::kInvalid, fmt::format("{}: {} bytes of JSON, more than the {} allowed", what, text.size(), max_bytes)
+            ErrorKind::kInvalid,
+            fmt::format("{}: {} bytes of JSON, more than the {} allowed", what, text.size(), max_bytes)
         );
     }
     std::string fault;
@@ -31,11 +31,9 @@ Result<Json> parse_json(std::string_view text, std::string_view what, std::size_
         }
         if (event == Json::parse_event_t::object_start) {
             names.emplace_back();
-        }
-        else if (event == Json::parse_event_t::object_end && !names.empty()) {
+        } else if (event == Json::parse_event_t::object_end && !names.empty()) {
             names.pop_back();
-        }
-        else if (event == Json::parse_event_t::key && !names.empty()) {
+        } else if (event == Json::parse_event_t::key && !names.empty()) {
             if (!names.back().insert(parsed.get_ref<const std::string&>()).second) {
                 fault = "a member name stands twice in one object";
             }

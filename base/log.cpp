@@ -4,7 +4,6 @@
 #include <atomic>
 #include <cstdlib>
 #include <string>
-
 #include <syslog.h>
 #include <unistd.h>
 
@@ -59,8 +58,7 @@ void write(Level level, std::string_view text) noexcept
                                                  : fmt::format("{}: {}\n", g_program, text);
         // One write(2) a line, so that lines of several threads never mix.
         [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
-    }
-    catch (...) { // out of memory: the line is lost, the daemon is not
+    } catch (...) { // out of memory: the line is lost, the daemon is not
     }
 }
 

@@ -2,9 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
-
 #include <fmt/format.h>
+#include <string_view>
 
 namespace sluice::log {
 

@@ -4,9 +4,8 @@
 #include "base/error.hpp"
 
 #include <string>
-#include <utility>
-
 #include <tl/expected.hpp>
+#include <utility>
 
 namespace sluice {
 

@@ -10,8 +10,8 @@
 
 namespace sluice {
 
-/// Many askers, one job: who asks for a key while its job runs gets that job's value. The job belongs to this object, so it
-/// goes on when those who asked are cancelled; destroying this object cancels it. Loop thread only.
+/// Many askers, one job: who asks for a key while its job runs gets that job's value. The job belongs to this object,
+/// so it goes on when those who asked are cancelled; destroying this object cancels it. Loop thread only.
 template <typename Key, typename T>
 class SingleFlight {
 public:

@@ -225,8 +225,8 @@ private:
     std::shared_ptr<Alive> alive_ = std::make_shared<Alive>(Alive{this});
 };
 
-/// A value that arrives later: `co_await` it in one place, set() it once from the loop's thread in another. The waiter is
-/// resumed from the loop, never inside set(). Either side may go first, or go away.
+/// A value that arrives later: `co_await` it in one place, set() it once from the loop's thread in another. The waiter
+/// is resumed from the loop, never inside set(). Either side may go first, or go away.
 template <typename T>
 class OneShot {
     struct State {

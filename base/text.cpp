@@ -4,9 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <limits>
-
 #include <fmt/format.h>
+#include <limits>
 
 namespace sluice {
 
@@ -53,8 +52,7 @@ std::optional<std::uint64_t> parse_size(std::string_view text) noexcept
         if (unit.empty()) {
             return std::nullopt;
         }
-    }
-    else if (unit.ends_with('B')) {
+    } else if (unit.ends_with('B')) {
         unit.remove_suffix(1);
     }
     if (unit.empty()) {
@@ -80,14 +78,11 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) n
     std::uint64_t factor = 0;
     if (unit.empty() || unit == "s") {
         factor = 1000;
-    }
-    else if (unit == "ms") {
+    } else if (unit == "ms") {
         factor = 1;
-    }
-    else if (unit == "m" || unit == "min") {
+    } else if (unit == "m" || unit == "min") {
         factor = 60'000;
-    }
-    else if (unit == "h") {
+    } else if (unit == "h") {
         factor = 3'600'000;
     }
     // A year is more than any of our durations; the bound also keeps sums with the clock from overflowing.
@@ -185,8 +180,7 @@ std::string printable(std::string_view text, std::size_t limit)
         }
         if (c >= 0x20 && c < 0x7f) {
             out.push_back(c);
-        }
-        else {
+        } else {
             out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
         }
     }

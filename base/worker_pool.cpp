@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <csignal>
-
 #include <pthread.h>
 
 namespace sluice {

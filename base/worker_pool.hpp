@@ -36,7 +36,9 @@ public:
         OneShot<T> done{loop};
         submit([&loop, setter = done.setter(), work = std::move(job)]() mutable {
             T value = work();
-            { [[maybe_unused]] const F finished = std::move(work); } // what the job owns dies on the worker
+            {
+                [[maybe_unused]] const F finished = std::move(work);
+            } // what the job owns dies on the worker
             loop.post([setter, result = std::move(value)]() mutable { setter.set(std::move(result)); });
         });
         co_return co_await done;

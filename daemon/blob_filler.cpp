@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The path of one READ, from the probe to the answer. Three sets tell all there is to know about a byte: the holes of the
-// backing file (not there), in_flight_ (a fetch is on its way to write it), waiting_ (somebody sleeps until it is there).
-// A READ is answered when nothing of its range is in flight any more: the kernel probes the file itself, so whether the
-// holes are gone (success) or still there (the reader gets EIO) needs no further word.
+// The path of one READ, from the probe to the answer. Three sets tell all there is to know about a byte: the holes of
+// the backing file (not there), in_flight_ (a fetch is on its way to write it), waiting_ (somebody sleeps until it is
+// there). A READ is answered when nothing of its range is in flight any more: the kernel probes the file itself, so
+// whether the holes are gone (success) or still there (the reader gets EIO) needs no further word.
 #include "daemon/blob_filler.hpp"
 
 #include "base/log.hpp"
 #include "daemon/chunk_writer.hpp"
 
 #include <algorithm>
-
 #include <fmt/format.h>
 
 namespace sluice::daemon {
@@ -42,8 +41,7 @@ BlobFiller::BlobFiller(
     , planner_{policy.read, tree_->blob().erofs_size}
     , timer_{services.loop, [this] { answer_overdue(); }}
     , fetches_{services.loop}
-{
-}
+{}
 
 BlobFiller::~BlobFiller()
 {
@@ -53,7 +51,8 @@ BlobFiller::~BlobFiller()
 void BlobFiller::read(ByteRange wanted, protocol::PendingRead pending)
 {
     ++services_.counters.reads;
-    // The kernel may ask beyond the end; there is nothing to be had there, and an answer without data is an error there.
+    // The kernel may ask beyond the end; there is nothing to be had there, and an answer without data is an error
+    // there.
     const auto range = wanted.align_out(kBlockSize).intersect({0, blob().erofs_size});
     const auto missing = handle_->missing(range);
     if (!missing || range.empty() || failed_lately(range)) {
@@ -69,8 +68,7 @@ void BlobFiller::read(ByteRange wanted, protocol::PendingRead pending)
     if (missing->empty()) {
         ++services_.counters.reads_already_there;
         pending.complete();
-    }
-    else {
+    } else {
         waiting_.push_back({range, std::move(pending), deadline});
         arm_timer();
         start_fetches(plan.demand, deadline);
@@ -88,6 +86,7 @@ void BlobFiller::warm_up()
             (void)co_await tree->prepare(first, deadline); // a failure shows again, and is told, at the first READ
         }
     };
+
     if (blob().erofs_size >= kBlockSize) {
         fetches_.spawn(Top::load(tree_, Deadline::after(policy_.read_deadline)));
     }
@@ -121,6 +120,7 @@ void BlobFiller::start_fetches(const std::vector<ByteRange>& ranges, Deadline de
             (void)co_await self.run_fetch(range, until);
         }
     };
+
     for (const auto& range : ranges) {
         for (const auto& idle : in_flight_.outside(range.intersect({0, blob().erofs_size}))) {
             const auto missing = handle_->missing(idle);
@@ -183,9 +183,10 @@ Task<Result<void>> BlobFiller::fetch_from(std::string repository, ByteRange rang
         co_return fail(expected.error());
     }
     ++services_.counters.fetches;
-    const auto writer = std::make_shared<ChunkWriter>(
-        services_, handle_, range, std::move(*expected), [this](ByteRange written) { landed(written); }
-    );
+    const auto writer =
+        std::make_shared<ChunkWriter>(services_, handle_, range, std::move(*expected), [this](ByteRange written) {
+            landed(written);
+        });
     const fetcher::BlobLocation location{repository, blob().digest, blob().blob_size};
     auto fetched = co_await services_.source.fetch(location, range, *writer, deadline);
     auto written = co_await writer->finish();

@@ -56,12 +56,8 @@ Result<std::shared_ptr<BlobTree>> BlobTree::make(FillServices& services, BlobInf
 }
 
 BlobTree::BlobTree(FillServices& services, BlobInfo blob, trust::MerkleGeometry geometry)
-    : services_{services}
-    , blob_{std::move(blob)}
-    , tree_{geometry, blob_.root}
-    , loading_{services.loop}
-{
-}
+    : services_{services}, blob_{std::move(blob)}, tree_{geometry, blob_.root}, loading_{services.loop}
+{}
 
 Task<Result<void>> BlobTree::prepare(ByteRange data, Deadline deadline)
 {

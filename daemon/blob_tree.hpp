@@ -28,8 +28,8 @@ struct FillServices {
     Counters& counters;
 };
 
-/// One blob's hash tree, loaded as it is needed: from the disk, else from the registry; each hash block proved against its
-/// parent before use. Shared by all openings of the blob. Loop thread only.
+/// One blob's hash tree, loaded as it is needed: from the disk, else from the registry; each hash block proved against
+/// its parent before use. Shared by all openings of the blob. Loop thread only.
 class BlobTree {
 public:
     /// Fails when the geometry does not fit the blob.

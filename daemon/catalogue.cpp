@@ -2,7 +2,6 @@
 #include "daemon/catalogue.hpp"
 
 #include <algorithm>
-
 #include <fmt/format.h>
 
 namespace sluice::daemon {
@@ -20,8 +19,8 @@ Result<std::shared_ptr<BlobTree>> Catalogue::add(BlobInfo blob)
     }
     auto& tree = *known->second.tree;
     const auto& old = tree.blob();
-    if (old.root != blob.root || old.erofs_size != blob.erofs_size || old.blob_size != blob.blob_size
-        || old.tree_offset != blob.tree_offset) {
+    if (old.root != blob.root || old.erofs_size != blob.erofs_size || old.blob_size != blob.blob_size ||
+        old.tree_offset != blob.tree_offset) {
         return fail(
             ErrorKind::kCorrupt,
             fmt::format(

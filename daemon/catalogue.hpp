@@ -23,8 +23,8 @@ public:
 
     explicit Catalogue(FillServices& services) : services_{services} {}
 
-    /// Adds a blob, or adds its repositories to one that is known. A different root or size for a known digest is refused:
-    /// one blob has one content, so one of the two manifests lies.
+    /// Adds a blob, or adds its repositories to one that is known. A different root or size for a known digest is
+    /// refused: one blob has one content, so one of the two manifests lies.
     [[nodiscard]] Result<std::shared_ptr<BlobTree>> add(BlobInfo blob);
 
     [[nodiscard]] Entry* find(const Digest& digest);

@@ -2,7 +2,6 @@
 #include "daemon/chunk_writer.hpp"
 
 #include <cassert>
-
 #include <fmt/format.h>
 
 namespace sluice::daemon {
@@ -80,8 +79,7 @@ void ChunkWriter::done(ByteRange range, const Result<void>& outcome)
     if (outcome) {
         services_.counters.bytes_written += range.size();
         landed_(range);
-    }
-    else {
+    } else {
         const bool corrupt = outcome.error().kind() == ErrorKind::kCorrupt;
         ++(corrupt ? services_.counters.verify_failures : services_.counters.write_failures);
         if (outcome_) {

@@ -6,11 +6,10 @@
 #include "protocol/prepopulate.hpp"
 #include "sluice_config.h"
 
+#include <fmt/format.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <unistd.h>
-
-#include <fmt/format.h>
 
 namespace sluice::daemon {
 
@@ -36,7 +35,9 @@ std::string kernel_release()
 Json describe_cache(const Config& config)
 {
     Json cache{{"dir", config.dir.string()}};
+
     struct statvfs space {};
+
     if (::statvfs(config.dir.c_str(), &space) == 0) {
         cache["free_bytes"] = space.f_bavail * space.f_frsize;
         cache["size_bytes"] = space.f_blocks * space.f_frsize;
@@ -86,7 +87,8 @@ Task<ControlReply> ControlApi::handle(ControlRequest request)
 {
     // Who may connect at all is decided by the socket's owner and mode; only root may change anything.
     if (request.method != "GET" && request.peer.uid != 0) {
-        co_return reply_with(Error{ErrorKind::kDenied, fmt::format("only root may {} {}", request.method, request.path)});
+        co_return reply_with(Error{ErrorKind::kDenied, fmt::format("only root may {} {}", request.method, request.path)}
+        );
     }
     const auto result = co_await answer(std::move(request));
     if (!result) {
@@ -232,6 +234,7 @@ Task<Result<Json>> ControlApi::blobs()
         Result<std::uint64_t> present = 0;
         std::string last_error;
     };
+
     std::vector<Row> rows;
     for (const auto& [digest, entry] : parts_.catalogue.entries()) {
         Row row;
@@ -242,23 +245,23 @@ Task<Result<Json>> ControlApi::blobs()
             row.known = true;
             row.present = filler->bytes_present();
             row.last_error = filler->last_error();
-        }
-        else if (const auto filling = parts_.offline.progress(digest)) {
+        } else if (const auto filling = parts_.offline.progress(digest)) {
             row.known = true;
             row.present = *filling;
         }
         rows.push_back(std::move(row));
     }
     // Blobs that are not open have to be looked up on the disk, which is for workers.
-    auto job = [found = std::move(rows), dir = parts_.config.dir, volume = volume_of(parts_.config.domain_id)]() mutable {
-        for (auto& row : found) {
-            if (!row.known) {
-                const auto file = protocol::find_committed(dir, volume, cookie_of(row.blob.digest));
-                row.present = file ? file->present : 0;
+    auto job =
+        [found = std::move(rows), dir = parts_.config.dir, volume = volume_of(parts_.config.domain_id)]() mutable {
+            for (auto& row : found) {
+                if (!row.known) {
+                    const auto file = protocol::find_committed(dir, volume, cookie_of(row.blob.digest));
+                    row.present = file ? file->present : 0;
+                }
             }
-        }
-        return std::move(found);
-    };
+            return std::move(found);
+        };
     const auto listed = co_await parts_.workers.run(parts_.loop, std::move(job));
     Json list = Json::array();
     for (const auto& row : listed) {
@@ -268,7 +271,10 @@ Task<Result<Json>> ControlApi::blobs()
             {"erofs_size", row.blob.erofs_size},
             {"blob_size", row.blob.blob_size},
             {"present", present},
-            {"percent", row.blob.erofs_size == 0 ? 100.0 : 100.0 * static_cast<double>(present) / static_cast<double>(row.blob.erofs_size)},
+            {"percent",
+             row.blob.erofs_size == 0
+                 ? 100.0
+                 : 100.0 * static_cast<double>(present) / static_cast<double>(row.blob.erofs_size)},
             {"open", row.open},
             {"complete", present == row.blob.erofs_size},
             {"repositories", row.blob.repositories},

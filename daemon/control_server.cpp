@@ -3,18 +3,16 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fmt/format.h>
+#include <microhttpd.h>
 #include <optional>
 #include <stdexcept>
-#include <system_error>
-
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <system_error>
 #include <unistd.h>
-
-#include <fmt/format.h>
-#include <microhttpd.h>
 
 namespace sluice::daemon {
 
@@ -40,9 +38,12 @@ void remove_stale(const std::string& path, const sockaddr_un& address)
     const UniqueFd probe{kAdoptFd, ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     const auto* generic = static_cast<const sockaddr*>(static_cast<const void*>(&address));
     if (probe && ::connect(probe.get(), generic, sizeof address) == 0) {
-        throw std::runtime_error{fmt::format("control socket {}: another sluiced answers on it; stop that one first", path)};
+        throw std::runtime_error{
+            fmt::format("control socket {}: another sluiced answers on it; stop that one first", path)};
     }
+
     struct stat info {};
+
     if (::lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) {
         ::unlink(path.c_str());
     }
@@ -167,8 +168,7 @@ struct ControlServer::Callbacks {
             connection->suspended = true;
             MHD_suspend_connection(mhd);
             return MHD_YES;
-        }
-        catch (...) { // out of memory: this connection is closed, the daemon lives
+        } catch (...) { // out of memory: this connection is closed, the daemon lives
             return MHD_NO;
         }
     }
@@ -182,9 +182,7 @@ struct ControlServer::Callbacks {
 };
 
 ControlServer::ControlServer(EventLoop& loop, const Options& options, Handler handler)
-    : handler_{std::move(handler)}
-    , socket_path_{options.socket_path}
-    , tasks_{loop}
+    : handler_{std::move(handler)}, socket_path_{options.socket_path}, tasks_{loop}
 {
     const int listener = listen_on(options); // libmicrohttpd closes it
     daemon_ = MHD_start_daemon(
@@ -238,8 +236,7 @@ void ControlServer::run()
     MHD_UNSIGNED_LONG_LONG wait = 0;
     if (MHD_get_timeout(daemon_, &wait) == MHD_YES) {
         timer_->arm(milliseconds{static_cast<std::int64_t>(wait)});
-    }
-    else {
+    } else {
         timer_->cancel();
     }
 }

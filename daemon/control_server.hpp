@@ -9,7 +9,6 @@
 #include <map>
 #include <memory>
 #include <string>
-
 #include <sys/types.h>
 
 struct MHD_Daemon;

@@ -9,11 +9,9 @@
 
 #include <algorithm>
 #include <csignal>
-#include <stdexcept>
-
-#include <grp.h>
-
 #include <fmt/format.h>
+#include <grp.h>
+#include <stdexcept>
 
 namespace sluice::daemon {
 
@@ -56,8 +54,12 @@ protocol::DeviceConfig device_config(const Config& config)
     device.cache_dir = config.dir;
     device.tag = config.tag;
     device.limits = {
-        config.blocks.run, config.blocks.cull, config.blocks.stop, config.files.run, config.files.cull, config.files.stop
-    };
+        config.blocks.run,
+        config.blocks.cull,
+        config.blocks.stop,
+        config.files.run,
+        config.files.cull,
+        config.files.stop};
     device.secctx = config.secctx;
     if (config.kernel_debug != 0) {
         device.debug = config.kernel_debug;
@@ -70,9 +72,12 @@ Result<ControlServer::Options> control_options(const Config& config)
     ControlServer::Options options;
     options.socket_path = config.control_socket.string();
     if (!config.control_group.empty()) {
-        const auto* group = ::getgrnam(config.control_group.c_str()); // NOLINT(concurrency-mt-unsafe): only the loop asks
+        const auto* group =
+            ::getgrnam(config.control_group.c_str()); // NOLINT(concurrency-mt-unsafe): only the loop asks
         if (group == nullptr) {
-            return fail(ErrorKind::kNotFound, fmt::format("control-group: there is no group \"{}\"", config.control_group));
+            return fail(
+                ErrorKind::kNotFound, fmt::format("control-group: there is no group \"{}\"", config.control_group)
+            );
         }
         options.group = group->gr_gid;
         options.mode = 0660;
@@ -90,8 +95,7 @@ Daemon::Daemon(EventLoop& loop, const Config& config, protocol::KernelIo& io, st
     , policy_{fill_policy(config)}
     , buffers_{config.memory_budget, kChunkSize}
     , workers_{config.workers}
-{
-}
+{}
 
 Daemon::~Daemon()
 {
@@ -178,8 +182,9 @@ Result<void> Daemon::start()
             return started;
         }
         ControlApi::Parts parts{
-            loop_, workers_, config_, counters_, *catalogue_, *images_, *objects_, *offline_, [this] { return device_status(); }
-        };
+            loop_, workers_, config_, counters_, *catalogue_, *images_, *objects_, *offline_, [this] {
+                return device_status();
+            }};
         api_ = std::make_unique<ControlApi>(std::move(parts));
         const auto options = control_options(config_);
         if (!options) {
@@ -193,8 +198,7 @@ Result<void> Daemon::start()
         for (const int signal : {SIGTERM, SIGINT}) {
             signals_.push_back(std::make_unique<SignalSource>(loop_, signal, [this] { stop(0); }));
         }
-    }
-    catch (const std::exception& error) {
+    } catch (const std::exception& error) {
         return fail(ErrorKind::kInternal, error.what());
     }
     loop_.enable_watchdog();

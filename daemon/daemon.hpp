@@ -54,13 +54,13 @@ private:
 
     Counters counters_;
     FillPolicy policy_;
-    std::unique_ptr<cache::CacheDir> cache_dir_;       ///< holds the lock against a second daemon
+    std::unique_ptr<cache::CacheDir> cache_dir_; ///< holds the lock against a second daemon
     std::unique_ptr<cache::TreeStore> trees_;
     trust::KeyRing keys_;
-    BufferPool buffers_;                               ///< outlives the workers, whose jobs hold buffers
+    BufferPool buffers_; ///< outlives the workers, whose jobs hold buffers
     WorkerPool workers_;
     std::unique_ptr<fetcher::Sources> sources_;
-    std::unique_ptr<FillServices> services_;           ///< what the services below share
+    std::unique_ptr<FillServices> services_; ///< what the services below share
     std::unique_ptr<ImageStore> store_;
     std::unique_ptr<Catalogue> catalogue_;
     std::unique_ptr<protocol::CachefilesDevice> device_; ///< outlives the objects, whose reads it answers
@@ -69,7 +69,7 @@ private:
     std::unique_ptr<ImageService> images_;
     std::unique_ptr<ControlApi> api_;
     std::unique_ptr<LayerReaper> reaper_;
-    std::unique_ptr<ControlServer> control_;           ///< last: its requests use all of the above
+    std::unique_ptr<ControlServer> control_; ///< last: its requests use all of the above
     std::vector<std::unique_ptr<SignalSource>> signals_;
 };
 

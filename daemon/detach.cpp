@@ -4,13 +4,11 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
-#include <system_error>
-
 #include <fcntl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <fmt/format.h>
+#include <sys/wait.h>
+#include <system_error>
+#include <unistd.h>
 
 namespace sluice::daemon {
 
@@ -62,8 +60,7 @@ Result<void> Detacher::ready()
 {
     if (pid_file_) {
         const UniqueFd file{
-            kAdoptFd, ::open(pid_file_->c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644)
-        };
+            kAdoptFd, ::open(pid_file_->c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644)};
         const auto text = fmt::format("{}\n", ::getpid());
         if (!file || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
             return fail_errno(errno, fmt::format("pid file {}", pid_file_->string()));

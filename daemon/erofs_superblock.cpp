@@ -39,7 +39,9 @@ std::uint32_t little_endian(std::span<const std::byte> bytes, std::size_t at, st
 Result<ErofsSuperblock> parse_erofs_superblock(std::span<const std::byte> first_block)
 {
     if (first_block.size() < kSuperblockOffset + kSuperblockSize) {
-        return fail(ErrorKind::kInvalid, fmt::format("an EROFS image of {} bytes has no superblock", first_block.size()));
+        return fail(
+            ErrorKind::kInvalid, fmt::format("an EROFS image of {} bytes has no superblock", first_block.size())
+        );
     }
     const auto sb = first_block.subspan(kSuperblockOffset, kSuperblockSize);
     if (little_endian(sb, 0, 4) != kMagic) {

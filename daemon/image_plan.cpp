@@ -21,14 +21,16 @@ bool is_erofs_type(std::string_view type) noexcept
     return type == "application/vnd.erofs" || type == "application/vnd.erofs.layer.v1" || type.ends_with(".erofs");
 }
 
-Result<BlobInfo> describe(const fetcher::Descriptor& layer, const trust::Annotations& annotations, const std::string& where)
+Result<BlobInfo>
+describe(const fetcher::Descriptor& layer, const trust::Annotations& annotations, const std::string& where)
 {
     auto integrity = trust::parse_blob_trust(annotations, layer.size);
     if (!integrity) {
         if (integrity.error().kind() == ErrorKind::kNotFound) {
             return fail(
                 ErrorKind::kUnsupported,
-                "the signed manifest gives no hash tree root for it (annotation org.erofs.dmverity.root_digest), so its "
+                "the signed manifest gives no hash tree root for it (annotation org.erofs.dmverity.root_digest), so "
+                "its "
                 "bytes cannot be proved; publish it with \"sluicectl publish\""
             );
         }
@@ -52,7 +54,9 @@ Result<std::vector<PlannedLayer>> plan_image(const fetcher::ResolvedManifest& re
     std::vector<BlobInfo> devices; // of the next layer that can be mounted
     const auto& all = resolved.manifest.layers;
     if (all.size() > kMostLayers) {
-        return fail(ErrorKind::kUnsupported, fmt::format("the image has {} layers, more than {}", all.size(), kMostLayers));
+        return fail(
+            ErrorKind::kUnsupported, fmt::format("the image has {} layers, more than {}", all.size(), kMostLayers)
+        );
     }
     for (std::size_t i = 0; i < all.size(); ++i) {
         const auto& layer = all[i];

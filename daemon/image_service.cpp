@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <chrono>
-
 #include <fmt/format.h>
 
 namespace sluice::daemon {
@@ -103,8 +102,7 @@ ImageService::ImageService(
     , options_{std::move(options)}
     , registering_{services.loop}
     , completing_{services.loop}
-{
-}
+{}
 
 Result<void> ImageService::load()
 {
@@ -261,7 +259,8 @@ Task<Result<cache::ImageRecord>> ImageService::complete(cache::ImageRecord image
             co_return fail(
                 ErrorKind::kUnsupported,
                 fmt::format(
-                    "{}: layer {} is compressed, and kernels with cachefiles cannot read such images safely while parts of "
+                    "{}: layer {} is compressed, and kernels with cachefiles cannot read such images safely while "
+                    "parts of "
                     "them are missing; it would have to be downloaded whole first, which lazy-only forbids",
                     image.reference,
                     layer.blob.digest.to_string()
@@ -278,7 +277,9 @@ Task<Result<cache::ImageRecord>> ImageService::complete(cache::ImageRecord image
             auto start = [this, tree = entry->tree] { return complete_(tree); };
             auto completed = co_await completing_.run(blob.digest, std::move(start));
             if (!completed) {
-                co_return fail(completed.error(), fmt::format("{}: cannot complete a compressed blob", image.reference));
+                co_return fail(
+                    completed.error(), fmt::format("{}: cannot complete a compressed blob", image.reference)
+                );
             }
         }
     }

@@ -29,7 +29,8 @@ public:
     };
 
     struct Request {
-        Request(std::string name, bool lazy, bool again) : reference{std::move(name)}, lazy_only{lazy}, refresh{again} {}
+        Request(std::string name, bool lazy, bool again) : reference{std::move(name)}, lazy_only{lazy}, refresh{again}
+        {}
 
         std::string reference;
         bool lazy_only;

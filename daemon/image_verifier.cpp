@@ -8,7 +8,11 @@ namespace sluice::daemon {
 namespace {
 
 Task<trust::SignatureCandidate> read_candidate(
-    fetcher::ImageSource& source, fetcher::BlobLocation location, std::string signature, std::string name, Deadline deadline
+    fetcher::ImageSource& source,
+    fetcher::BlobLocation location,
+    std::string signature,
+    std::string name,
+    Deadline deadline
 )
 {
     auto payload = co_await source.fetch_small_blob(location, trust::kMaxPayloadSize, deadline);
@@ -21,7 +25,11 @@ Task<trust::SignatureCandidate> read_candidate(
 
 /// Adds to `search` what lies under the signature tag of `digest`. Finding nothing is a success.
 Task<Result<void>> collect(
-    fetcher::ImageSource& source, std::string repository, Digest digest, trust::SignatureSearch& search, Deadline deadline
+    fetcher::ImageSource& source,
+    std::string repository,
+    Digest digest,
+    trust::SignatureSearch& search,
+    Deadline deadline
 )
 {
     const auto tag = trust::signature_tag(digest);
@@ -37,8 +45,7 @@ Task<Result<void>> collect(
     const auto* manifest = parsed ? std::get_if<fetcher::Manifest>(&*parsed) : nullptr;
     if (manifest == nullptr) {
         trust::SignatureCandidate broken{
-            tag, parsed ? fail(ErrorKind::kInvalid, "is an index, not a manifest") : fail(parsed.error())
-        };
+            tag, parsed ? fail(ErrorKind::kInvalid, "is an index, not a manifest") : fail(parsed.error())};
         search.candidates.push_back(std::move(broken));
         co_return Result<void>{};
     }
@@ -59,7 +66,10 @@ Task<Result<void>> collect(
 } // namespace
 
 Task<Result<trust::VerifiedBy>> verify_image(
-    fetcher::ImageSource& source, const trust::KeyRing& keys, std::string reference, const fetcher::ResolvedManifest& image,
+    fetcher::ImageSource& source,
+    const trust::KeyRing& keys,
+    std::string reference,
+    const fetcher::ResolvedManifest& image,
     Deadline deadline
 )
 {

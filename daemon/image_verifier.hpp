@@ -14,7 +14,10 @@ namespace sluice::daemon {
 /// succeeds when a trusted key made one. Denied otherwise, with all that was found; network failures are told as such,
 /// because "could not look" is not "is not signed".
 [[nodiscard]] Task<Result<trust::VerifiedBy>> verify_image(
-    fetcher::ImageSource& source, const trust::KeyRing& keys, std::string reference, const fetcher::ResolvedManifest& image,
+    fetcher::ImageSource& source,
+    const trust::KeyRing& keys,
+    std::string reference,
+    const fetcher::ResolvedManifest& image,
     Deadline deadline
 );
 

@@ -6,12 +6,11 @@
 
 #include <array>
 #include <csignal>
-#include <utility>
-
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
+#include <utility>
 
 namespace sluice::daemon {
 
@@ -66,7 +65,9 @@ void LayerReaper::spawn()
     posix_spawnattr_destroy(&attributes);
     if (error != 0) {
         if (!std::exchange(complained_, true)) {
-            log::warning("cannot run {}: {}; unused layer mounts stay", program_, Error::from_errno(error, "posix_spawn").text());
+            log::warning(
+                "cannot run {}: {}; unused layer mounts stay", program_, Error::from_errno(error, "posix_spawn").text()
+            );
         }
         return;
     }

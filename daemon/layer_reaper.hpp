@@ -10,11 +10,12 @@
 namespace sluice::daemon {
 
 /// Releases layer mounts that nothing uses any more, however they came to be unused: it watches the mount table and has
-/// `sluicectl release-layers` look at it, a process of its own because an unmount may sleep, and a thread that sleeps in
-/// the kernel would keep the device open if the daemon were killed. Loop thread only.
+/// `sluicectl release-layers` look at it, a process of its own because an unmount may sleep, and a thread that sleeps
+/// in the kernel would keep the device open if the daemon were killed. Loop thread only.
 class LayerReaper {
 public:
-    /// `program` is the path of sluicectl. Where the mount table cannot be watched, it is looked at when check() is called only.
+    /// `program` is the path of sluicectl. Where the mount table cannot be watched, it is looked at when check() is
+    /// called only.
     LayerReaper(EventLoop& loop, std::string program, std::string layers_dir);
 
     /// Soon, and at most once at a time.

@@ -12,7 +12,6 @@
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
-
 #include <fmt/format.h>
 
 namespace sluice::daemon {
@@ -84,8 +83,8 @@ int run(int argc, char* const* argv)
         return EXIT_SUCCESS;
     }
     // Whether a machine is able to serve can be asked before anything is configured.
-    const bool unconfigured = options->action == Action::kCheckSystem && options->config_file == kDefaultConfigFile
-                              && !std::filesystem::exists(options->config_file);
+    const bool unconfigured = options->action == Action::kCheckSystem && options->config_file == kDefaultConfigFile &&
+                              !std::filesystem::exists(options->config_file);
     const auto loaded = unconfigured ? ConfigResult{Config{}} : load_config(options->config_file);
     if (!loaded) {
         for (const auto& line : loaded.error()) {
@@ -111,8 +110,8 @@ int run(int argc, char* const* argv)
 int main(int argc, char** argv)
 try {
     return sluice::daemon::run(argc, argv);
-}
-catch (const std::exception& error) {
+
+} catch (const std::exception& error) {
     fmt::print(stderr, "sluiced: {}\n", error.what());
     return EXIT_FAILURE;
 }

@@ -5,20 +5,18 @@
 #include "base/text.hpp"
 
 #include <cerrno>
-
 #include <fmt/format.h>
 
 namespace sluice::daemon {
 
 ObjectService::ObjectService(
-    FillServices& services, const FillPolicy& policy, Catalogue& catalogue, std::function<void(const Error&)> device_lost
+    FillServices& services,
+    const FillPolicy& policy,
+    Catalogue& catalogue,
+    std::function<void(const Error&)> device_lost
 )
-    : services_{services}
-    , policy_{policy}
-    , catalogue_{catalogue}
-    , device_lost_{std::move(device_lost)}
-{
-}
+    : services_{services}, policy_{policy}, catalogue_{catalogue}, device_lost_{std::move(device_lost)}
+{}
 
 void ObjectService::on_open(protocol::OpenRequest request)
 {

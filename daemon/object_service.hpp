@@ -16,7 +16,10 @@ namespace sluice::daemon {
 class ObjectService final : public protocol::RequestHandler {
 public:
     ObjectService(
-        FillServices& services, const FillPolicy& policy, Catalogue& catalogue, std::function<void(const Error&)> device_lost
+        FillServices& services,
+        const FillPolicy& policy,
+        Catalogue& catalogue,
+        std::function<void(const Error&)> device_lost
     );
 
     void on_open(protocol::OpenRequest request) override;

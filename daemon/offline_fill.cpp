@@ -6,7 +6,6 @@
 #include "protocol/prepopulate.hpp"
 
 #include <cerrno>
-
 #include <fmt/format.h>
 
 namespace sluice::daemon {
@@ -53,7 +52,8 @@ Task<Result<void>> OfflineFill::complete(std::shared_ptr<BlobTree> tree)
         co_return Result<void>{};
     }
 
-    // A committed file with holes is filled where it lies: nobody has it open, and each block is proved before the write.
+    // A committed file with holes is filled where it lies: nobody has it open, and each block is proved before the
+    // write.
     std::shared_ptr<protocol::FileHandle> file;
     std::optional<protocol::Prepopulation> fresh;
     if (committed && committed->size == blob.erofs_size) {
@@ -62,9 +62,9 @@ Task<Result<void>> OfflineFill::complete(std::shared_ptr<BlobTree> tree)
             co_return fail(opened.error());
         }
         file = std::move(*opened);
-    }
-    else {
-        protocol::Prepopulation::Target target{place_.cache_dir, place_.private_dir, place_.volume, cookie, blob.erofs_size};
+    } else {
+        protocol::Prepopulation::Target target{
+            place_.cache_dir, place_.private_dir, place_.volume, cookie, blob.erofs_size};
         auto begun = protocol::Prepopulation::begin(std::move(target));
         if (!begun) {
             co_return fail(begun.error());
@@ -84,7 +84,9 @@ Task<Result<void>> OfflineFill::complete(std::shared_ptr<BlobTree> tree)
     if (!fresh) {
         co_return Result<void>{};
     }
-    auto commit = [prepared = std::make_shared<protocol::Prepopulation>(std::move(*fresh))] { return prepared->commit(); };
+    auto commit = [prepared = std::make_shared<protocol::Prepopulation>(std::move(*fresh))] {
+        return prepared->commit();
+    };
     fresh.reset();
     co_return co_await services_.workers.run(services_.loop, std::move(commit));
 }

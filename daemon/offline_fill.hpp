@@ -12,8 +12,8 @@
 
 namespace sluice::daemon {
 
-/// Downloads and proves whole blobs into the cache before the kernel opens them: compressed images may not be read while
-/// parts of them are missing (kernels from 6.8 on hang or corrupt memory then). Loop thread only.
+/// Downloads and proves whole blobs into the cache before the kernel opens them: compressed images may not be read
+/// while parts of them are missing (kernels from 6.8 on hang or corrupt memory then). Loop thread only.
 class OfflineFill {
 public:
     struct Place {
@@ -24,8 +24,7 @@ public:
 
     OfflineFill(FillServices& services, const FillPolicy& policy, const ObjectService& objects, Place place)
         : services_{services}, policy_{policy}, objects_{objects}, place_{std::move(place)}
-    {
-    }
+    {}
 
     [[nodiscard]] Task<Result<void>> complete(std::shared_ptr<BlobTree> tree);
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/bench/bare_curl.hpp"
 
-#include <memory>
-
 #include <curl/curl.h>
+#include <memory>
 
 namespace sluice::bench {
 

@@ -8,8 +8,8 @@
 
 namespace sluice::bench {
 
-/// What our reads are measured against: a plain libcurl handle on this thread, kept open, that gets ranges of `url` and throws
-/// the bytes away. No proof, no disk, no queue.
+/// What our reads are measured against: a plain libcurl handle on this thread, kept open, that gets ranges of `url` and
+/// throws the bytes away. No proof, no disk, no queue.
 [[nodiscard]] std::function<bool(ByteRange)> bare_curl(const std::string& url);
 
 } // namespace sluice::bench

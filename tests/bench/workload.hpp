@@ -16,7 +16,8 @@ using Plan = std::vector<std::vector<ByteRange>>;
 /// Each of `readers` reads its own equal part of [0, size) from its begin to its end, `step` bytes at a time.
 [[nodiscard]] Plan sequential(std::uint64_t size, unsigned readers, std::uint64_t step);
 
-/// `count` ranges of `length` bytes, none twice, at random places of [0, size), dealt out to `readers`. The same each time.
+/// `count` ranges of `length` bytes, none twice, at random places of [0, size), dealt out to `readers`. The same each
+/// time.
 [[nodiscard]] Plan random(std::uint64_t size, unsigned readers, std::uint64_t length, std::size_t count);
 
 struct Outcome {
@@ -29,7 +30,8 @@ struct Outcome {
     [[nodiscard]] double percentile(double p) const;
 };
 
-/// Runs the plan, one thread a reader; `make` is called once on each thread and yields what reads a range there (true: good).
+/// Runs the plan, one thread a reader; `make` is called once on each thread and yields what reads a range there (true:
+/// good).
 [[nodiscard]] Outcome run(const Plan& plan, const std::function<std::function<bool(ByteRange)>()>& make);
 
 } // namespace sluice::bench

@@ -16,7 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size)
         }
         return 0;
     }
-    if (superblock->block_size < 512 || superblock->block_size > 65536 || superblock->size % superblock->block_size != 0) {
+    if (superblock->block_size < 512 || superblock->block_size > 65536 ||
+        superblock->size % superblock->block_size != 0) {
         std::abort();
     }
     return 0;

@@ -14,12 +14,11 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <fmt/format.h>
 #include <fstream>
 #include <future>
-#include <iterator>
-
-#include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <iterator>
 
 namespace sluice::daemon {
 namespace {
@@ -45,7 +44,8 @@ struct World {
         std::filesystem::permissions(dir.path() / "cache", std::filesystem::perms::owner_all);
         for (const auto* name : {"good", "other"}) {
             shell(fmt::format(
-                "cd {0} && openssl ecparam -genkey -name prime256v1 -noout 2>/dev/null | openssl pkcs8 -topk8 -nocrypt -out {1}.key "
+                "cd {0} && openssl ecparam -genkey -name prime256v1 -noout 2>/dev/null | openssl pkcs8 -topk8 -nocrypt "
+                "-out {1}.key "
                 "&& openssl pkey -in {1}.key -pubout -out {1}.pub",
                 dir.path().string(),
                 name
@@ -117,10 +117,7 @@ struct World {
         return {(*response)->status, Json::parse((*response)->body, nullptr, false)};
     }
 
-    std::pair<int, Json> add_image()
-    {
-        return ask("POST", "/v1/images", Json{{"reference", reference()}}.dump());
-    }
+    std::pair<int, Json> add_image() { return ask("POST", "/v1/images", Json{{"reference", reference()}}.dump()); }
 
     test::FakeObjectPtr open(const std::string& cookie)
     {

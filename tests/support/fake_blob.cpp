@@ -25,9 +25,7 @@ FakeBlob::FakeBlob(std::uint64_t blocks) : bytes(blocks * kBlockSize)
     info.repositories = {"registry.test/app"};
 }
 
-Task<Result<void>> FakeSource::fetch(
-    fetcher::BlobLocation blob, ByteRange range, fetcher::ChunkSink& sink, Deadline
-)
+Task<Result<void>> FakeSource::fetch(fetcher::BlobLocation blob, ByteRange range, fetcher::ChunkSink& sink, Deadline)
 {
     struct Running {
         explicit Running(unsigned& count) : running{count} { ++running; }

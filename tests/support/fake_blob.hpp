@@ -40,7 +40,8 @@ public:
 
     void add(const FakeBlob& blob) { blobs_.insert_or_assign(blob.info.digest, &blob); }
 
-    Task<Result<void>> fetch(fetcher::BlobLocation blob, ByteRange range, fetcher::ChunkSink& sink, Deadline deadline) override;
+    Task<Result<void>>
+    fetch(fetcher::BlobLocation blob, ByteRange range, fetcher::ChunkSink& sink, Deadline deadline) override;
 
     /// While held, fetches wait.
     void hold() { held_ = true; }

@@ -6,10 +6,9 @@
 
 #include <chrono>
 #include <functional>
+#include <gtest/gtest.h>
 #include <optional>
 #include <utility>
-
-#include <gtest/gtest.h>
 
 namespace sluice::test {
 
@@ -28,9 +27,8 @@ private:
 };
 
 /// Turns `loop` until `condition` holds; false when it still does not after `limit` (a safety net, not a timing).
-[[nodiscard]] bool run_until(
-    EventLoop& loop, const std::function<bool()>& condition, milliseconds limit = std::chrono::seconds{30}
-);
+[[nodiscard]] bool
+run_until(EventLoop& loop, const std::function<bool()>& condition, milliseconds limit = std::chrono::seconds{30});
 
 /// Turns the loop until `task` has ended, and yields its value.
 template <typename T>
@@ -39,9 +37,11 @@ std::optional<T> run_task(EventLoop& loop, Task<T> task)
     std::optional<T> value;
     {
         TaskScope scope{loop};
+
         struct Collect {
             static Task<void> into(std::optional<T>& out, Task<T> inner) { out.emplace(co_await inner); }
         };
+
         scope.spawn(Collect::into(value, std::move(task)));
         EXPECT_TRUE(run_until(loop, [&] { return value.has_value(); })) << "a task did not end";
     }

@@ -4,15 +4,15 @@
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
+#include <stdlib.h>
 #include <string>
 #include <string_view>
 #include <system_error>
 
-#include <stdlib.h>
-
 namespace sluice::test {
 
-/// A fresh directory on a disk file system ($SLUICE_TEST_DIR or /var/tmp: O_DIRECT and holes must work there), removed at the end.
+/// A fresh directory on a disk file system ($SLUICE_TEST_DIR or /var/tmp: O_DIRECT and holes must work there), removed
+/// at the end.
 class TempDir {
 public:
     TempDir()

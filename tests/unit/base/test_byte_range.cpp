@@ -2,10 +2,9 @@
 #include "base/byte_range.hpp"
 
 #include <cstdint>
-#include <limits>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <limits>
 
 namespace sluice {
 namespace {

@@ -81,6 +81,7 @@ TEST_F(TaskTest, AWorkerOutlivesItsCancelledWaiter)
     {
         WorkerPool pool{1};
         TaskScope scope{loop};
+
         struct Run {
             static Task<void> it(WorkerPool& workers, EventLoop& on, std::shared_ptr<int> mine)
             {
@@ -88,6 +89,7 @@ TEST_F(TaskTest, AWorkerOutlivesItsCancelledWaiter)
                 (void)co_await workers.run(on, std::move(job));
             }
         };
+
         scope.spawn(Run::it(pool, loop, owned));
     }
     while (loop.run_once(milliseconds{0})) {

@@ -4,7 +4,6 @@
 #include "tests/support/loop_fixture.hpp"
 
 #include <cerrno>
-
 #include <gmock/gmock.h>
 
 namespace sluice::daemon {
@@ -80,8 +79,8 @@ protected:
     [[nodiscard]] bool holds(ByteRange range) const
     {
         const auto want = world_->blob.data(range);
-        return world_->handle->present().contains(range)
-               && world_->handle->content(range) == std::vector(want.begin(), want.end());
+        return world_->handle->present().contains(range) &&
+               world_->handle->content(range) == std::vector(want.begin(), want.end());
     }
 
     /// Data ranges that were fetched; those of the hash tree lie behind them.
@@ -217,7 +216,8 @@ TEST_F(BlobFillerTest, TheNextRepositoryIsAskedWhenOneFails)
     world_->blob.info.repositories = {"mirror.test/app", "registry.test/app"};
     world_->open();
     world_->source.fault = [](const fetcher::BlobLocation& where, ByteRange) {
-        return where.repository.starts_with("mirror") ? std::optional{Error{ErrorKind::kNotFound, "not here"}} : std::nullopt;
+        return where.repository.starts_with("mirror") ? std::optional{Error{ErrorKind::kNotFound, "not here"}}
+                                                      : std::nullopt;
     };
     wait_for(read({4096, 8192}));
     EXPECT_TRUE(holds({4096, 8192}));

@@ -3,13 +3,12 @@
 #include "tests/support/temp_dir.hpp"
 
 #include <cstdlib>
-#include <fstream>
-#include <string>
-#include <vector>
-
 #include <fmt/format.h>
+#include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <string>
+#include <vector>
 
 namespace sluice::daemon {
 namespace {
