@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/worker_pool.hpp"
+#include "daemon/blob_filler.hpp"
+#include "daemon/catalogue.hpp"
+#include "daemon/object_service.hpp"
+#include "fetcher/source.hpp"
+#include "protocol/cachefiles_device.hpp"
+#include "tests/bench/workload.hpp"
+#include "tests/support/fake_kernel.hpp"
+#include "tests/support/temp_dir.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace sluice::bench {
+
+/// A blob on disk and a process that serves it over loopback HTTP; the process is shared by what is compared.
+class Server {
+public:
+    /// `data_size` bytes that cannot be compressed, and their hash tree.
+    Server(const std::filesystem::path& directory, std::uint64_t data_size);
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+    ~Server();
+
+    [[nodiscard]] const daemon::BlobInfo& blob() const noexcept { return blob_; }
+
+    [[nodiscard]] const std::string& host() const noexcept { return host_; }
+
+    [[nodiscard]] std::string url() const;
+
+private:
+    daemon::BlobInfo blob_;
+    std::string host_;
+    int child_ = -1;
+};
+
+/// The daemon's read path with nothing left out but registration, over a fake kernel, cold: fetch, proof, O_DIRECT writes.
+class Rig {
+public:
+    Rig(const Server& server, const daemon::FillPolicy& policy);
+    Rig(const Rig&) = delete;
+    Rig& operator=(const Rig&) = delete;
+    ~Rig();
+
+    [[nodiscard]] Outcome run(const Plan& plan);
+
+    /// Sends all reads of the plan at once and waits for their answers; yields the process's resident bytes while they wait.
+    [[nodiscard]] std::uint64_t resident_with_all_in_flight(const Plan& plan);
+
+    [[nodiscard]] const daemon::Counters& counters() const noexcept { return counters_; }
+
+private:
+    void turn_until(const std::function<bool()>& done);
+
+    test::TempDir dir_;
+    EventLoop loop_;
+    test::FakeKernel kernel_;
+    daemon::FillPolicy policy_;
+    daemon::Counters counters_;
+    BufferPool buffers_{32U << 20, 256U << 10};
+    WorkerPool workers_{2};
+    fetcher::Sources sources_;
+    daemon::FillServices services_;
+    daemon::Catalogue catalogue_;
+    protocol::CachefilesDevice device_;
+    daemon::ObjectService objects_;
+    test::FakeObjectPtr object_;
+};
+
+} // namespace sluice::bench
