@@ -40,9 +40,9 @@ std::string percent_decoded(std::string_view text)
     return out;
 }
 
-std::optional<FakeRequest> parse_head(std::string_view head)
+std::optional<FakeHttpRequest> parse_head(std::string_view head)
 {
-    FakeRequest request;
+    FakeHttpRequest request;
     bool first = true;
     for (auto line : split(head, '\n')) {
         line = trim(line);
@@ -65,7 +65,7 @@ std::optional<FakeRequest> parse_head(std::string_view head)
 
 } // namespace
 
-std::string FakeRequest::header(std::string_view name) const
+std::string FakeHttpRequest::header(std::string_view name) const
 {
     for (const auto& [field, value] : headers) {
         if (field == name) {
@@ -75,7 +75,7 @@ std::string FakeRequest::header(std::string_view name) const
     return {};
 }
 
-std::string FakeRequest::query_field(std::string_view name) const
+std::string FakeHttpRequest::query_field(std::string_view name) const
 {
     for (const auto field : split(query, '&')) {
         const auto equals = field.find('=');
@@ -86,7 +86,7 @@ std::string FakeRequest::query_field(std::string_view name) const
     return {};
 }
 
-std::optional<ByteRange> FakeRequest::range() const
+std::optional<ByteRange> FakeHttpRequest::range() const
 {
     const auto value = header("range");
     const auto dash = value.find('-');
@@ -107,7 +107,7 @@ bool FakeHttpStream::fill()
     return got > 0;
 }
 
-std::optional<FakeRequest> FakeHttpStream::read_request()
+std::optional<FakeHttpRequest> FakeHttpStream::read_request()
 {
     auto end = std::string::npos;
     while ((end = buffer_.find("\r\n\r\n")) == std::string::npos) {

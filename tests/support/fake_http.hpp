@@ -17,7 +17,7 @@
 namespace sluice::test {
 
 /// A request as a fake server saw it.
-struct FakeRequest {
+struct FakeHttpRequest {
     std::string method;
     std::string path;                                         ///< without query
     std::string query;                                        ///< without "?"
@@ -45,7 +45,7 @@ public:
     explicit FakeHttpStream(int fd) noexcept : fd_{fd} {}
 
     /// Nothing at the end of the connection, or when it talks nonsense.
-    [[nodiscard]] std::optional<FakeRequest> read_request();
+    [[nodiscard]] std::optional<FakeHttpRequest> read_request();
 
     /// False when the other side is gone.
     [[nodiscard]] bool send(std::string_view text);

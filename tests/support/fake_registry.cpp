@@ -138,7 +138,7 @@ void FakeRegistry::serve(Connection& connection)
     connection.ended = true;
 }
 
-std::optional<Fault> FakeRegistry::next_fault(const FakeRequest& request)
+std::optional<Fault> FakeRegistry::next_fault(const FakeHttpRequest& request)
 {
     const std::lock_guard lock{mutex_};
     for (auto it = scripts_.begin(); it != scripts_.end(); ++it) {
@@ -170,7 +170,7 @@ bool FakeRegistry::wait_out(const Fault& fault)
     return !stopping_;
 }
 
-bool FakeRegistry::answer_one(FakeHttpStream& stream, int fd, const FakeRequest& request)
+bool FakeRegistry::answer_one(FakeHttpStream& stream, int fd, const FakeHttpRequest& request)
 {
     const auto fault = next_fault(request).value_or(Fault{});
     if (!wait_out(fault)) {

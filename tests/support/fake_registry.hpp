@@ -76,7 +76,7 @@ public:
     void redirect_blobs(const FakeRegistry& storage, const std::string& query);
 
     // Observation.
-    [[nodiscard]] std::vector<FakeRequest> requests() const;
+    [[nodiscard]] std::vector<FakeHttpRequest> requests() const;
     [[nodiscard]] std::size_t count_requests(const std::string& path_part) const;
     [[nodiscard]] std::size_t connections() const;
     /// How many requests wait for release().
@@ -109,18 +109,18 @@ private:
 
     void accept_all();
     void serve(Connection& connection);
-    [[nodiscard]] bool answer_one(FakeHttpStream& stream, int fd, const FakeRequest& request);
-    [[nodiscard]] std::optional<Fault> next_fault(const FakeRequest& request);
+    [[nodiscard]] bool answer_one(FakeHttpStream& stream, int fd, const FakeHttpRequest& request);
+    [[nodiscard]] std::optional<Fault> next_fault(const FakeHttpRequest& request);
     [[nodiscard]] bool wait_out(const Fault& fault);
     [[nodiscard]] bool send_body(FakeHttpStream& stream, const Answer& answer, const Fault& fault);
     void pause() const;
 
-    [[nodiscard]] Answer route(const FakeRequest& request, bool ignore_range);
-    [[nodiscard]] Answer route_blob(const FakeRequest& request, const std::string& name, bool ignore_range);
-    [[nodiscard]] Answer route_manifest(const FakeRequest& request, const std::string& key);
-    [[nodiscard]] Answer route_upload(const FakeRequest& request);
-    [[nodiscard]] Answer route_token(const FakeRequest& request);
-    [[nodiscard]] std::optional<Answer> demand_login(const FakeRequest& request) const;
+    [[nodiscard]] Answer route(const FakeHttpRequest& request, bool ignore_range);
+    [[nodiscard]] Answer route_blob(const FakeHttpRequest& request, const std::string& name, bool ignore_range);
+    [[nodiscard]] Answer route_manifest(const FakeHttpRequest& request, const std::string& key);
+    [[nodiscard]] Answer route_upload(const FakeHttpRequest& request);
+    [[nodiscard]] Answer route_token(const FakeHttpRequest& request);
+    [[nodiscard]] std::optional<Answer> demand_login(const FakeHttpRequest& request) const;
 
     const Sha256Function sha256_;
     UniqueFd listener_;
@@ -134,7 +134,7 @@ private:
     std::map<Digest, FakeContent> blobs_;
     std::map<std::string, Manifest> manifests_; // by "repository/manifests/name"
     std::vector<Script> scripts_;
-    std::vector<FakeRequest> log_;
+    std::vector<FakeHttpRequest> log_;
     std::size_t held_ = 0;
     std::uint64_t releases_ = 0;
     bool stopping_ = false;

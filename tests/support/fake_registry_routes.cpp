@@ -128,7 +128,7 @@ void FakeRegistry::redirect_blobs(const FakeRegistry& storage, const std::string
     redirect_query_ = query;
 }
 
-std::vector<FakeRequest> FakeRegistry::requests() const
+std::vector<FakeHttpRequest> FakeRegistry::requests() const
 {
     const std::lock_guard lock{mutex_};
     return log_;
@@ -137,7 +137,7 @@ std::vector<FakeRequest> FakeRegistry::requests() const
 std::size_t FakeRegistry::count_requests(const std::string& path_part) const
 {
     const std::lock_guard lock{mutex_};
-    const auto has_it = [&](const FakeRequest& request) { return request.path.find(path_part) != std::string::npos; };
+    const auto has_it = [&](const FakeHttpRequest& request) { return request.path.find(path_part) != std::string::npos; };
     return static_cast<std::size_t>(std::ranges::count_if(log_, has_it));
 }
 
@@ -153,7 +153,7 @@ std::size_t FakeRegistry::held() const
     return held_;
 }
 
-FakeRegistry::Answer FakeRegistry::route(const FakeRequest& request, bool ignore_range)
+FakeRegistry::Answer FakeRegistry::route(const FakeHttpRequest& request, bool ignore_range)
 {
     const std::lock_guard lock{mutex_};
     const auto& path = request.path;
@@ -185,7 +185,7 @@ FakeRegistry::Answer FakeRegistry::route(const FakeRequest& request, bool ignore
     return {.status = 404, .headers = {}, .content = {}, .part = {}};
 }
 
-FakeRegistry::Answer FakeRegistry::route_blob(const FakeRequest& request, const std::string& name, bool ignore_range)
+FakeRegistry::Answer FakeRegistry::route_blob(const FakeHttpRequest& request, const std::string& name, bool ignore_range)
 {
     const auto digest = Digest::parse(name);
     const auto it = digest ? blobs_.find(*digest) : blobs_.end();
@@ -209,7 +209,7 @@ FakeRegistry::Answer FakeRegistry::route_blob(const FakeRequest& request, const 
     return answer;
 }
 
-FakeRegistry::Answer FakeRegistry::route_manifest(const FakeRequest& request, const std::string& key)
+FakeRegistry::Answer FakeRegistry::route_manifest(const FakeHttpRequest& request, const std::string& key)
 {
     if (request.method == "PUT") {
         const auto slash = key.rfind("/manifests/");
@@ -239,7 +239,7 @@ FakeRegistry::Answer FakeRegistry::route_manifest(const FakeRequest& request, co
     return answer;
 }
 
-FakeRegistry::Answer FakeRegistry::route_upload(const FakeRequest& request)
+FakeRegistry::Answer FakeRegistry::route_upload(const FakeHttpRequest& request)
 {
     Answer answer{.status = 202, .headers = {}, .content = {}, .part = {}};
     if (request.method == "POST") {
@@ -257,7 +257,7 @@ FakeRegistry::Answer FakeRegistry::route_upload(const FakeRequest& request)
     return answer;
 }
 
-FakeRegistry::Answer FakeRegistry::route_token(const FakeRequest& request)
+FakeRegistry::Answer FakeRegistry::route_token(const FakeHttpRequest& request)
 {
     const auto plain = token_user_ + ':' + token_password_;
     const auto wanted = token_user_.empty() ? std::string{} : "Basic " + encode_base64(as_byte_span(plain));
@@ -279,7 +279,7 @@ FakeRegistry::Answer FakeRegistry::route_token(const FakeRequest& request)
     return answer;
 }
 
-std::optional<FakeRegistry::Answer> FakeRegistry::demand_login(const FakeRequest& request) const
+std::optional<FakeRegistry::Answer> FakeRegistry::demand_login(const FakeHttpRequest& request) const
 {
     const auto given = request.header("authorization");
     Answer refusal{.status = 401, .headers = {}, .content = {}, .part = {}};
