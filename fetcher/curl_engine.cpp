@@ -166,11 +166,22 @@ CurlEngine::~CurlEngine()
 CURLcode CurlEngine::add(Transfer& transfer)
 {
     assert(loop_.in_loop_thread());
-    const InLibcurl mark{*this};
-    if (curl_multi_add_handle(multi_.get(), transfer.easy_.raw()) != CURLM_OK) {
-        return CURLE_FAILED_INIT;
+    {
+        const InLibcurl mark{*this};
+        if (curl_multi_add_handle(multi_.get(), transfer.easy_.raw()) != CURLM_OK) {
+            return CURLE_FAILED_INIT;
+        }
+        transfer.running_ = true;
+        // libcurl asks to be called back at once. Doing so here sends the request off one turn of the loop earlier.
+        if (std::exchange(timeout_due_, false)) {
+            int running = 0;
+            curl_multi_socket_action(multi_.get(), CURL_SOCKET_TIMEOUT, 0, &running);
+        }
     }
-    transfer.running_ = true;
+    take_finished();
+    if (!turns_.empty()) {
+        run_turns_later();
+    }
     return CURLE_OK;
 }
 

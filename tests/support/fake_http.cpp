@@ -14,7 +14,7 @@ namespace sluice::test {
 
 namespace {
 
-constexpr std::size_t kReadStep = 256 * 1024;
+constexpr std::size_t kReadStep = 64 * 1024;
 constexpr std::size_t kMaxHead = 64 * 1024;
 constexpr std::uint64_t kSendStep = 1024 * 1024;
 
@@ -100,10 +100,11 @@ std::optional<ByteRange> FakeHttpRequest::range() const
 
 bool FakeHttpStream::fill()
 {
-    const auto old = buffer_.size();
-    buffer_.resize(old + kReadStep);
-    const auto got = ::recv(fd_, buffer_.data() + old, kReadStep, 0);
-    buffer_.resize(old + (got > 0 ? static_cast<std::size_t>(got) : 0));
+    std::array<char, kReadStep> step; // NOLINT(cppcoreguidelines-pro-type-member-init): it is about to be filled
+    const auto got = ::recv(fd_, step.data(), step.size(), 0);
+    if (got > 0) {
+        buffer_.append(step.data(), static_cast<std::size_t>(got));
+    }
     return got > 0;
 }
 
