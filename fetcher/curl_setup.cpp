@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <string_view>
 
 namespace sluice::fetcher {
 
@@ -11,6 +12,16 @@ namespace {
 long to_long(milliseconds span) noexcept
 {
     return static_cast<long>(std::clamp<milliseconds::rep>(span.count(), 1, 1'000'000'000));
+}
+
+/// This machine is never reached by way of a proxy, whatever the environment says.
+bool is_loopback(std::string_view url) noexcept
+{
+    const auto scheme = url.find("://");
+    url.remove_prefix(scheme == std::string_view::npos ? 0 : scheme + 3);
+    const auto host = url.substr(0, url.find('/'));
+    return host.starts_with("127.") || host.starts_with("[::1]") || host == "localhost" ||
+           host.starts_with("localhost:");
 }
 
 } // namespace
@@ -26,6 +37,9 @@ void set_up_request(
     easy.set(CURLOPT_URL, url);
     easy.set(CURLOPT_PROTOCOLS_STR, "http,https");
     easy.set(CURLOPT_FOLLOWLOCATION, 0L);
+    if (is_loopback(url)) {
+        easy.set(CURLOPT_PROXY, "");
+    }
     easy.set(CURLOPT_USERAGENT, options.user_agent);
     easy.set(CURLOPT_CONNECTTIMEOUT_MS, to_long(options.connect_timeout));
     // The millisecond that remaining() cuts off: when libcurl gives up, the deadline has passed, and kTimeout is the

@@ -2,6 +2,7 @@
 #include "fetcher/http_client.hpp"
 #include "tests/unit/fetcher/fetch_fixture.hpp"
 
+#include <cstdlib>
 #include <cstring>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -111,6 +112,17 @@ TEST_F(HttpClientTest, AStalledTransferEndsBeforeItsDeadline)
     ASSERT_TRUE(response);
     ASSERT_FALSE(*response);
     EXPECT_EQ(response->error().kind(), ErrorKind::kTransient);
+}
+
+TEST_F(HttpClientTest, AProxyIsNotAskedForThisMachine)
+{
+    const auto proxy = storage->host();
+    ::setenv("http_proxy", ("http://" + proxy).c_str(), 1); // NOLINT(concurrency-mt-unsafe): read in this thread only
+    const auto response = send(get("/x"));
+    ::unsetenv("http_proxy"); // NOLINT(concurrency-mt-unsafe)
+    ASSERT_TRUE(response) << response.error().text();
+    EXPECT_EQ(registry->requests().size(), 1U);
+    EXPECT_TRUE(storage->requests().empty());
 }
 
 TEST_F(HttpClientTest, SpeaksOverAUnixSocket)
