@@ -68,7 +68,7 @@ kill -9 "$daemon_pid"
 wait "$daemon_pid" || true
 must_fail piece "$work/mnt" 600
 umount "$work/mnt"
-umount -A /run/sluice/layers/* || true
+umount -A "$work"/layers/*
 start_daemon
 mount_image "$registry/app:v1" "$work/mnt"
 cmp "$work/mnt/file" "$work/tree/file"

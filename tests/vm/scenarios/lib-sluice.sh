@@ -38,7 +38,7 @@ blob_of() {
 }
 
 no_layers() {
-    ! grep -q ' /run/sluice/layers/' /proc/self/mountinfo
+    ! grep -qF " $work/layers/" /proc/self/mountinfo
 }
 
 not_mounted() {
