@@ -6,9 +6,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
-#include <limits>
-
 #include <fmt/format.h>
+#include <limits>
 #include <unistd.h>
 
 namespace sluice::protocol {

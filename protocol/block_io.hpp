@@ -10,9 +10,8 @@
 #include <cstdint>
 #include <functional>
 #include <span>
-#include <vector>
-
 #include <sys/types.h>
+#include <vector>
 
 namespace sluice::protocol {
 

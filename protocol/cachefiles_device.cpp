@@ -13,12 +13,11 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <fmt/format.h>
 #include <span>
+#include <sys/epoll.h>
 #include <system_error>
 #include <utility>
-
-#include <fmt/format.h>
-#include <sys/epoll.h>
 
 namespace sluice::protocol {
 
@@ -37,8 +36,7 @@ CachefilesDevice::CachefilesDevice(EventLoop& loop, KernelIo& io, DeviceConfig c
     , buffer_(uapi::kMessageMax)
     , self_{std::make_shared<CachefilesDevice*>(this)}
     , resume_{loop, [this] { watch(); }}
-{
-}
+{}
 
 CachefilesDevice::~CachefilesDevice() = default;
 
@@ -138,11 +136,9 @@ bool CachefilesDevice::take_one()
     }
     if (auto* open = std::get_if<OpenMessage>(&*message)) {
         dispatch(std::move(*open));
-    }
-    else if (const auto* read = std::get_if<ReadMessage>(&*message)) {
+    } else if (const auto* read = std::get_if<ReadMessage>(&*message)) {
         dispatch(*read);
-    }
-    else {
+    } else {
         dispatch(std::get<CloseMessage>(*message));
     }
     return true;
@@ -159,14 +155,11 @@ bool CachefilesDevice::on_read_error(int code)
         // The kernel keeps the message and would choose it again for ever.
         buffer_.resize(std::min(buffer_.size() * 2, kBufferMax));
         meaning = "a message larger than any known; trying with more room";
-    }
-    else if (code == EMFILE || code == ENFILE) {
+    } else if (code == EMFILE || code == ENFILE) {
         meaning = "no descriptor was free for a blob, and its mount has failed; raise LimitNOFILE";
-    }
-    else if (code == EEXIST) {
+    } else if (code == EEXIST) {
         meaning = "an OPEN was delivered again while its descriptor was still open, and has failed";
-    }
-    else if (code == EFAULT || code == ENOMEM) {
+    } else if (code == EFAULT || code == ENOMEM) {
         meaning = "one request was lost for want of memory";
     }
     complain_once(
@@ -201,8 +194,7 @@ void CachefilesDevice::dispatch(OpenMessage message)
         std::move(message.volume),
         std::move(message.cookie),
         std::move(object),
-        PendingOpen{objects_, message.object, message.message}
-    });
+        PendingOpen{objects_, message.object, message.message}});
 }
 
 void CachefilesDevice::dispatch(const ReadMessage& message)
@@ -216,8 +208,7 @@ void CachefilesDevice::dispatch(const ReadMessage& message)
         );
         return; // an answer would have to go through the object's own descriptor
     }
-    handler_->on_read(
-        ReadRequest{message.object, message.range, PendingRead{objects_, message.object, message.message}}
+    handler_->on_read(ReadRequest{message.object, message.range, PendingRead{objects_, message.object, message.message}}
     );
 }
 
@@ -244,8 +235,7 @@ void CachefilesDevice::dispatch(const BadMessage& bad)
     if (bad.kind == BadMessage::Kind::kRead && objects_->contains(bad.object)) {
         // Answered unfilled at once, which is EIO for the reader, instead of letting it sleep for ever.
         const PendingRead answered{objects_, bad.object, bad.message};
-    }
-    else if (bad.kind == BadMessage::Kind::kOpen) {
+    } else if (bad.kind == BadMessage::Kind::kOpen) {
         if (bad.fd) {
             const auto closed = io_.adopt_object(*bad.fd);
         }

@@ -20,8 +20,8 @@ namespace sluice::protocol {
 
 class OpenObjects;
 
-/// The front end over /dev/cachefiles. All calls on the loop's thread. Destroying it closes the device, which ends every
-/// mount that it serves: hand fd() to somebody who keeps it open first.
+/// The front end over /dev/cachefiles. All calls on the loop's thread. Destroying it closes the device, which ends
+/// every mount that it serves: hand fd() to somebody who keeps it open first.
 class CachefilesDevice final : public Device {
 public:
     CachefilesDevice(EventLoop& loop, KernelIo& io, DeviceConfig config);

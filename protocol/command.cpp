@@ -4,9 +4,8 @@
 #include "base/text.hpp"
 
 #include <cerrno>
-#include <limits>
-
 #include <fmt/format.h>
+#include <limits>
 
 namespace sluice::protocol {
 

@@ -5,9 +5,8 @@
 
 #include <algorithm>
 #include <bit>
-#include <limits>
-
 #include <fmt/format.h>
+#include <limits>
 
 namespace sluice::protocol {
 
@@ -87,9 +86,7 @@ std::string base64_name(std::string_view key)
 Result<void> validate_name(std::string_view what, std::string_view name, std::size_t limit)
 {
     if (name.empty() || name.size() > limit) {
-        return fail(
-            ErrorKind::kInvalid, fmt::format("{}: {} bytes; 1 to {} are possible", what, name.size(), limit)
-        );
+        return fail(ErrorKind::kInvalid, fmt::format("{}: {} bytes; 1 to {} are possible", what, name.size(), limit));
     }
     const auto unfit = [](char c) { return c == '/' || c == 0x7f || static_cast<unsigned char>(c) < 0x20; };
     if (std::ranges::any_of(name, unfit)) {
@@ -172,8 +169,8 @@ FileXattr encode_file_xattr(std::uint64_t size) noexcept
 
 std::optional<std::uint64_t> check_file_xattr(std::span<const std::byte> value) noexcept
 {
-    if (value.size() != std::tuple_size_v<FileXattr> || value[16] != std::byte{kFileType}
-        || value[17] == std::byte{kContentDirty}) {
+    if (value.size() != std::tuple_size_v<FileXattr> || value[16] != std::byte{kFileType} ||
+        value[17] == std::byte{kContentDirty}) {
         return std::nullopt;
     }
     std::uint64_t size = 0;

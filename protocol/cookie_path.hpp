@@ -37,7 +37,8 @@ inline constexpr const char* kCacheXattr = "user.CacheFiles.cache";
 /// "@00" to "@ff"
 [[nodiscard]] std::string fan_directory(std::string_view volume, std::string_view cookie);
 
-/// The file name that `cookie` gets: as it is behind a D where it is printable, else in hex words (S, T) or base 64 (E).
+/// The file name that `cookie` gets: as it is behind a D where it is printable, else in hex words (S, T) or base 64
+/// (E).
 [[nodiscard]] std::string cook_key(std::string_view cookie);
 
 /// "I<volume>"

@@ -90,8 +90,8 @@ private:
 
 struct OpenRequest {
     ObjectId object;
-    std::string volume; ///< binary; without the terminator that a front end may add
-    std::string cookie; ///< binary; which blob
+    std::string volume;                   ///< binary; without the terminator that a front end may add
+    std::string cookie;                   ///< binary; which blob
     std::shared_ptr<ObjectHandle> handle; ///< writable only after accept()
     PendingOpen pending;
 };

@@ -5,11 +5,10 @@
 #include "protocol/system_probe.hpp"
 
 #include <cerrno>
-#include <utility>
-#include <vector>
-
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <utility>
+#include <vector>
 
 namespace sluice::protocol {
 

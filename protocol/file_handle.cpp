@@ -4,11 +4,10 @@
 #include "protocol/block_io.hpp"
 
 #include <cerrno>
-#include <limits>
-#include <utility>
-
 #include <fcntl.h>
+#include <limits>
 #include <unistd.h>
+#include <utility>
 
 namespace sluice::protocol {
 
@@ -36,11 +35,8 @@ Result<std::shared_ptr<FileHandle>> FileHandle::open(const std::filesystem::path
 }
 
 FileHandle::FileHandle(UniqueFd fd, std::filesystem::path path, bool direct)
-    : fd_{std::move(fd)}
-    , path_{std::move(path)}
-    , direct_{direct}
-{
-}
+    : fd_{std::move(fd)}, path_{std::move(path)}, direct_{direct}
+{}
 
 Result<void> FileHandle::write(std::uint64_t offset, std::span<const std::byte> data)
 {

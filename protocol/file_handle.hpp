@@ -15,7 +15,8 @@ class FileHandle final : public ObjectHandle {
 public:
     /// Opens `path`, creating it with mode 0600 where it does not exist, and sets its length to `size` rounded up to
     /// whole blocks. The error names the path.
-    [[nodiscard]] static Result<std::shared_ptr<FileHandle>> open(const std::filesystem::path& path, std::uint64_t size);
+    [[nodiscard]] static Result<std::shared_ptr<FileHandle>>
+    open(const std::filesystem::path& path, std::uint64_t size);
 
     FileHandle(UniqueFd fd, std::filesystem::path path, bool direct);
 

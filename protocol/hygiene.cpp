@@ -2,19 +2,17 @@
 //
 // A volume directory without its attribute makes every mount of the volume fail with ENOBUFS, a file without it every
 // mount of the blob; the kernel leaves both behind when it crashes at the wrong moment, and never mends them.
+#include "base/text.hpp"
 #include "protocol/cookie_path.hpp"
 #include "protocol/prepopulate.hpp"
 
-#include "base/text.hpp"
-
 #include <array>
 #include <cerrno>
+#include <fmt/format.h>
 #include <functional>
 #include <span>
-#include <system_error>
-
-#include <fmt/format.h>
 #include <sys/xattr.h>
+#include <system_error>
 
 namespace sluice::protocol {
 

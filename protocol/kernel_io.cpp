@@ -6,7 +6,6 @@
 
 #include <array>
 #include <cerrno>
-
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/ioctl.h>
@@ -53,8 +52,8 @@ Result<UniqueFd> SyscallKernelIo::adopt_object(int fd)
         return fail(ErrorKind::kInvalid, fmt::format("descriptor {} is {}", fd, printable(target)), EBADF);
     }
     UniqueFd owned{kAdoptFd, fd};
-    // The kernel makes it without close-on-exec. A child that is forked off before this line would keep the cache pinned;
-    // the daemon therefore starts no children from other threads.
+    // The kernel makes it without close-on-exec. A child that is forked off before this line would keep the cache
+    // pinned; the daemon therefore starts no children from other threads.
     if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
         return fail_errno(errno, "cannot make an object's descriptor close-on-exec");
     }

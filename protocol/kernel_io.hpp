@@ -11,7 +11,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-
 #include <sys/statvfs.h>
 #include <sys/types.h>
 

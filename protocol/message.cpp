@@ -7,10 +7,9 @@
 #include "protocol/uapi.hpp"
 
 #include <cstring>
+#include <fmt/format.h>
 #include <limits>
 #include <utility>
-
-#include <fmt/format.h>
 
 namespace sluice::protocol {
 
@@ -42,11 +41,11 @@ struct Header {
     BadMessage::Kind kind;
 };
 
-tl::unexpected<BadMessage> bad(
-    const Header& header, MessageFault fault, std::string text, std::optional<int> fd = std::nullopt
-)
+tl::unexpected<BadMessage>
+bad(const Header& header, MessageFault fault, std::string text, std::optional<int> fd = std::nullopt)
 {
-    return tl::unexpected<BadMessage>{BadMessage{fault, header.kind, header.message, header.object, fd, std::move(text)}};
+    return tl::unexpected<BadMessage>{
+        BadMessage{fault, header.kind, header.message, header.object, fd, std::move(text)}};
 }
 
 Decoded decode_open(const Header& header, std::span<const std::byte> body)
@@ -135,8 +134,7 @@ Decoded decode(std::span<const std::byte> bytes)
     const auto whole = bytes.size();
     if (whole < sizeof(uapi::MessageHeader)) {
         return tl::unexpected<BadMessage>{
-            BadMessage{MessageFault::kShort, {}, {}, {}, {}, fmt::format("a message of {} bytes", whole)}
-        };
+            BadMessage{MessageFault::kShort, {}, {}, {}, {}, fmt::format("a message of {} bytes", whole)}};
     }
     const auto raw = take<uapi::MessageHeader>(bytes);
     const Header header{MessageId{raw.msg_id}, ObjectId{raw.object_id}, kind_of(raw.opcode)};

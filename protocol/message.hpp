@@ -18,7 +18,7 @@ namespace sluice::protocol {
 struct OpenMessage {
     MessageId message;
     ObjectId object;
-    int fd; ///< a number only; nobody owns it yet
+    int fd;             ///< a number only; nobody owns it yet
     std::string volume; ///< binary; the terminator is taken off
     std::string cookie; ///< binary
 };
@@ -57,10 +57,10 @@ struct BadMessage {
 
     MessageFault fault = MessageFault::kShort;
     Kind kind = Kind::kUnknown;
-    MessageId message;       ///< meaningful unless the fault is kShort, as the object
+    MessageId message; ///< meaningful unless the fault is kShort, as the object
     ObjectId object;
-    std::optional<int> fd;   ///< of an OPEN; it must be closed, if it is one of cachefiles at all
-    std::string text;        ///< for the log
+    std::optional<int> fd; ///< of an OPEN; it must be closed, if it is one of cachefiles at all
+    std::string text;      ///< for the log
 };
 
 /// Takes apart what one read(2) of the device brought. Pure: no I/O, no ownership.

@@ -5,9 +5,8 @@
 
 #include <cassert>
 #include <cerrno>
-#include <utility>
-
 #include <fmt/format.h>
+#include <utility>
 
 namespace sluice::protocol {
 
@@ -63,9 +62,7 @@ bool below_stop(const struct statvfs& fs, const CacheLimits& limits) noexcept
 }
 
 ObjectFd::ObjectFd(KernelIo& io, UniqueFd fd, std::shared_ptr<const CacheSpace> space)
-    : io_{io}
-    , space_{std::move(space)}
-    , fd_{std::move(fd)}
+    : io_{io}, space_{std::move(space)}, fd_{std::move(fd)}
 {
     assert(space_);
 }
@@ -146,14 +143,15 @@ Error ObjectFd::explain_write(const Error& error) const
     if (error.code() != ENOBUFS) {
         return error;
     }
+
     // Our offsets are aligned, so it is one of two: too little space, or an object that the kernel has let go.
     struct statvfs fs {};
+
     if (io_.space(space_->cache_dir, fs) == 0 && below_stop(fs, space_->limits)) {
         return Error{
             ErrorKind::kNoSpace,
             fmt::format("{}: free space is below the stop limit: {}", space_->cache_dir, error.text()),
-            ENOBUFS
-        };
+            ENOBUFS};
     }
     return Error{ErrorKind::kCancelled, fmt::format("the object is not open in the kernel: {}", error.text()), ENOBUFS};
 }

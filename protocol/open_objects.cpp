@@ -4,19 +4,14 @@
 #include "protocol/command.hpp"
 
 #include <cerrno>
-#include <utility>
-
 #include <fmt/format.h>
+#include <utility>
 
 namespace sluice::protocol {
 
 OpenObjects::OpenObjects(KernelIo& io, int device, DeviceStats& stats, Events events)
-    : io_{io}
-    , device_{device}
-    , stats_{stats}
-    , events_{std::move(events)}
-{
-}
+    : io_{io}, device_{device}, stats_{stats}, events_{std::move(events)}
+{}
 
 bool OpenObjects::insert(ObjectId object, std::shared_ptr<ObjectFd> fd)
 {
@@ -35,7 +30,8 @@ std::shared_ptr<ObjectFd> OpenObjects::remove(ObjectId object)
 
 void OpenObjects::drop(ObjectId object)
 {
-    // The kernel leaves the descriptor of a failed OPEN with us, and the next mount of the blob waits until it is closed.
+    // The kernel leaves the descriptor of a failed OPEN with us, and the next mount of the blob waits until it is
+    // closed.
     if (const auto fd = remove(object)) {
         fd->close();
     }
@@ -62,8 +58,7 @@ void OpenObjects::answer_open(ObjectId object, MessageId message, Result<std::ui
     if (code != 0) {
         ++stats_.open_answers_failed;
         events_.trouble(fmt::format("the kernel did not take the answer to OPEN {}: errno {}", message.value, code));
-    }
-    else {
+    } else {
         ++(accepted ? stats_.opens_accepted : stats_.opens_rejected);
     }
     if (accepted && code == 0) {
@@ -79,8 +74,7 @@ void OpenObjects::refuse_open(MessageId message, int code)
 {
     if (send(copen_error_command(message, code)) == 0) {
         ++stats_.opens_rejected;
-    }
-    else {
+    } else {
         ++stats_.open_answers_failed;
     }
 }

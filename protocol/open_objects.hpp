@@ -28,6 +28,7 @@ public:
 
     /// False when an object of that id was there; it is closed and replaced.
     bool insert(ObjectId object, std::shared_ptr<ObjectFd> fd);
+
     [[nodiscard]] bool contains(ObjectId object) const { return objects_.contains(object); }
 
     /// Forgets the object, so that nothing is answered through it any more, and yields what is to be closed.

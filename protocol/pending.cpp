@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The two obligations. A weak answerer that is still set means "not yet answered": answering takes it out first, so that
-// nothing which the answer sets off can answer a second time.
+// The two obligations. A weak answerer that is still set means "not yet answered": answering takes it out first, so
+// that nothing which the answer sets off can answer a second time.
 #include "protocol/device.hpp"
 
 #include <cassert>
@@ -11,11 +11,8 @@
 namespace sluice::protocol {
 
 PendingRead::PendingRead(std::weak_ptr<Answerer> answerer, ObjectId object, MessageId message) noexcept
-    : answerer_{std::move(answerer)}
-    , object_{object}
-    , message_{message}
-{
-}
+    : answerer_{std::move(answerer)}, object_{object}, message_{message}
+{}
 
 PendingRead& PendingRead::operator=(PendingRead&& other) noexcept
 {
@@ -42,11 +39,8 @@ void PendingRead::complete()
 }
 
 PendingOpen::PendingOpen(std::weak_ptr<Answerer> answerer, ObjectId object, MessageId message) noexcept
-    : answerer_{std::move(answerer)}
-    , object_{object}
-    , message_{message}
-{
-}
+    : answerer_{std::move(answerer)}, object_{object}, message_{message}
+{}
 
 PendingOpen& PendingOpen::operator=(PendingOpen&& other) noexcept
 {

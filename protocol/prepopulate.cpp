@@ -10,15 +10,14 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <span>
-#include <system_error>
-#include <utility>
-
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <span>
 #include <sys/stat.h>
 #include <sys/xattr.h>
+#include <system_error>
 #include <unistd.h>
+#include <utility>
 
 namespace sluice::protocol {
 
@@ -71,8 +70,8 @@ Result<Prepopulation> Prepopulation::begin(Target target)
     if (auto valid = validate_cookie_key(target.cookie); !valid) {
         return fail(valid.error());
     }
-    if (target.volume.empty() || target.volume.size() > kVolumeKeyMax
-        || target.volume.find_first_of(std::string_view{"/\0", 2}) != std::string::npos) {
+    if (target.volume.empty() || target.volume.size() > kVolumeKeyMax ||
+        target.volume.find_first_of(std::string_view{"/\0", 2}) != std::string::npos) {
         return fail(ErrorKind::kInvalid, fmt::format("'{}' cannot be a volume", printable(target.volume)));
     }
     if (auto made = make_directory(target.private_dir); !made) {
@@ -92,17 +91,12 @@ Result<Prepopulation> Prepopulation::begin(Target target)
 }
 
 Prepopulation::Prepopulation(Target target, std::shared_ptr<FileHandle> file)
-    : target_{std::move(target)}
-    , file_{std::move(file)}
-{
-}
+    : target_{std::move(target)}, file_{std::move(file)}
+{}
 
 Prepopulation::Prepopulation(Prepopulation&& other) noexcept
-    : target_{std::move(other.target_)}
-    , file_{std::move(other.file_)}
-    , committed_{other.committed_}
-{
-}
+    : target_{std::move(other.target_)}, file_{std::move(other.file_)}, committed_{other.committed_}
+{}
 
 Prepopulation::~Prepopulation()
 {

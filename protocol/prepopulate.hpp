@@ -15,8 +15,8 @@
 
 namespace sluice::protocol {
 
-/// A blob that is filled before the kernel hears of it. Until commit() it lies in a private directory, and the destructor
-/// removes it from there.
+/// A blob that is filled before the kernel hears of it. Until commit() it lies in a private directory, and the
+/// destructor removes it from there.
 class Prepopulation {
 public:
     struct Target {
@@ -57,9 +57,8 @@ struct CommittedFile {
     std::uint64_t present = 0; ///< bytes in whole blocks
 };
 
-[[nodiscard]] Result<CommittedFile> find_committed(
-    const std::filesystem::path& cache_dir, const std::string& volume, const std::string& cookie
-);
+[[nodiscard]] Result<CommittedFile>
+find_committed(const std::filesystem::path& cache_dir, const std::string& volume, const std::string& cookie);
 
 struct HygieneReport {
     std::vector<std::filesystem::path> removed; ///< cache files and volume directories without a valid attribute

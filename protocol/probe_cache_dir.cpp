@@ -2,26 +2,24 @@
 //
 // What cachefiles needs of the file system below the cache, tried out in a file without a name. Holes above all: where
 // a hole is not told from data, the kernel would serve zeros for it.
-#include "protocol/system_probe.hpp"
-
 #include "base/aligned_buffer.hpp"
 #include "base/byte_range.hpp"
 #include "base/text.hpp"
 #include "base/unique_fd.hpp"
 #include "protocol/file_handle.hpp"
+#include "protocol/system_probe.hpp"
 
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <system_error>
-#include <utility>
-
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/xattr.h>
+#include <system_error>
 #include <unistd.h>
+#include <utility>
 
 namespace sluice::protocol {
 
@@ -70,8 +68,7 @@ ProbeResult probe_xattr(int fd)
         "xattr",
         ProbeStatus::kFailed,
         fmt::format("user attributes cannot be set: {}", std::system_category().message(errno)),
-        "mount the file system with user_xattr, or put the cache on ext4 or XFS"
-    };
+        "mount the file system with user_xattr, or put the cache on ext4 or XFS"};
 }
 
 ProbeResult probe_direct(int fd)
@@ -126,14 +123,15 @@ ProbeResult judge_filesystem(std::uint64_t magic, const std::string& directory)
         "filesystem",
         ProbeStatus::kWarning,
         fmt::format("{} is on a file system that is not known here ({:#x})", printable(directory), magic),
-        kElsewhere
-    };
+        kElsewhere};
 }
 
 std::vector<ProbeResult> probe_cache_dir(const std::filesystem::path& directory)
 {
     struct statfs kind {};
+
     struct statvfs space {};
+
     if (::statfs(directory.c_str(), &kind) != 0 || ::statvfs(directory.c_str(), &space) != 0) {
         auto text = fmt::format("{}: {}", printable(directory.string()), std::system_category().message(errno));
         return {failed(std::move(text), "make the directory, or set 'dir'")};

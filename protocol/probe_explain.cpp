@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The pure part of the probes: what an errno or a line of /proc means to the operator.
-#include "protocol/system_probe.hpp"
-
 #include "base/text.hpp"
+#include "protocol/system_probe.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <fmt/format.h>
 #include <fstream>
 #include <system_error>
-
-#include <fmt/format.h>
 
 namespace sluice::protocol {
 

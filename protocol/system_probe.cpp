@@ -8,15 +8,14 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <fmt/format.h>
 #include <fstream>
 #include <iterator>
 #include <memory>
-#include <system_error>
-#include <utility>
-
-#include <fmt/format.h>
 #include <sys/utsname.h>
+#include <system_error>
 #include <unistd.h>
+#include <utility>
 
 namespace sluice::protocol {
 
@@ -32,15 +31,18 @@ std::string read_text(const std::filesystem::path& path)
 std::string kernel_config(const ProbeConfig& config)
 {
     struct utsname name {};
+
     ::uname(&name);
     auto text = read_text(config.boot / fmt::format("config-{}", static_cast<const char*>(name.release)));
     const auto packed = config.proc / "config.gz";
     if (!text.empty() || ::access(packed.c_str(), R_OK) != 0) {
         return text;
     }
+
     struct Close {
         void operator()(std::FILE* pipe) const noexcept { (void)::pclose(pipe); }
     };
+
     // The path is ours; a probe that runs once need not bring a decompressor into the daemon.
     const auto command = fmt::format("exec gzip -dc '{}' 2>/dev/null", packed.string());
     const std::unique_ptr<std::FILE, Close> pipe{::popen(command.c_str(), "re")}; // NOLINT(cert-env33-c)
@@ -72,8 +74,8 @@ ProbeResult ok(std::string name, std::string text)
     return {std::move(name), ProbeStatus::kOk, std::move(text), {}};
 }
 
-/// Asks the kernel for on-demand mode with a cache directory that cannot exist: a kernel that knows the mode gets as far
-/// as looking for it, one that does not stops at the word. Nothing is bound.
+/// Asks the kernel for on-demand mode with a cache directory that cannot exist: a kernel that knows the mode gets as
+/// far as looking for it, one that does not stops at the word. Nothing is bound.
 void probe_mode(KernelIo& io, int device, const ProbeConfig& config, std::vector<ProbeResult>& results)
 {
     const auto tag = tag_command(config.tag);
@@ -89,8 +91,7 @@ void probe_mode(KernelIo& io, int device, const ProbeConfig& config, std::vector
     results.push_back(ok("ondemand", "the kernel has on-demand mode"));
     if (io.write(device, restore_command()) == 0) {
         results.push_back(ok("restore", "unanswered requests survive a restart of the daemon"));
-    }
-    else {
+    } else {
         results.push_back(
             {"restore",
              ProbeStatus::kWarning,
@@ -136,8 +137,7 @@ std::vector<ProbeResult> probe_system(KernelIo& io, const ProbeConfig& config)
     if (device) {
         results.push_back(ok("device", "/dev/cachefiles can be opened"));
         probe_mode(io, device.get(), config, results);
-    }
-    else {
+    } else {
         const int code = -opened;
         const auto holders = code == EBUSY ? find_holders(config.proc) : std::vector<DeviceHolder>{};
         results.push_back(explain_open_error(code, holders));

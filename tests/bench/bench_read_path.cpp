@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Cold reads through the daemon's whole read path, beside a bare download of the same ranges from the same server in the same
-// run. What counts are the ratios: the machine's speed is in both.
+// Cold reads through the daemon's whole read path, beside a bare download of the same ranges from the same server in
+// the same run. What counts are the ratios: the machine's speed is in both.
 //   bench-read-path [MiB of the blob]
 #include "tests/bench/bare_curl.hpp"
 #include "tests/bench/rig.hpp"
@@ -43,8 +43,10 @@ void measure(std::uint64_t size)
     const test::TempDir dir;
     const Server server{dir.path(), size};
     fmt::print("cold reads of a blob of {} MiB, verified and written; bare: libcurl, thrown away\n\n", size >> 20);
-    fmt::print("| workload           | readers | ours MiB/s | bare MiB/s | ratio | p50 us    | bare p50  | p99 us    | bare p99  |\n");
-    fmt::print("| ------------------ | ------- | --------- | --------- | ----- | --------- | --------- | --------- | --------- |\n");
+    fmt::print("| workload           | readers | ours MiB/s | bare MiB/s | ratio | p50 us    | bare p50  | p99 us    | "
+               "bare p99  |\n");
+    fmt::print("| ------------------ | ------- | --------- | --------- | ----- | --------- | --------- | --------- | "
+               "--------- |\n");
     const daemon::FillPolicy policy;
     for (const unsigned readers : {1U, 16U, 128U}) {
         const auto theirs = bare(server, sequential(size, kBareConnections, policy.read.max_request));

@@ -38,7 +38,8 @@ private:
     int child_ = -1;
 };
 
-/// The daemon's read path with nothing left out but registration, over a fake kernel, cold: fetch, proof, O_DIRECT writes.
+/// The daemon's read path with nothing left out but registration, over a fake kernel, cold: fetch, proof, O_DIRECT
+/// writes.
 class Rig {
 public:
     Rig(const Server& server, const daemon::FillPolicy& policy);
@@ -48,7 +49,8 @@ public:
 
     [[nodiscard]] Outcome run(const Plan& plan);
 
-    /// Sends all reads of the plan at once and waits for their answers; yields the process's resident bytes while they wait.
+    /// Sends all reads of the plan at once and waits for their answers; yields the process's resident bytes while they
+    /// wait.
     [[nodiscard]] std::uint64_t resident_with_all_in_flight(const Plan& plan);
 
     [[nodiscard]] const daemon::Counters& counters() const noexcept { return counters_; }

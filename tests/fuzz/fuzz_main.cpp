@@ -141,10 +141,7 @@ private:
 
     uint8_t random_byte() { return static_cast<uint8_t>(random_() & 0xff); }
 
-    void insert(Input& input, uint8_t byte)
-    {
-        input.insert(at(input, below(input.size() + 1)), byte);
-    }
+    void insert(Input& input, uint8_t byte) { input.insert(at(input, below(input.size() + 1)), byte); }
 
     void erase(Input& input)
     {
@@ -195,10 +192,7 @@ private:
         input.insert(input.end(), other.begin() + static_cast<std::ptrdiff_t>(from), other.end());
     }
 
-    static Input::iterator at(Input& input, size_t index)
-    {
-        return input.begin() + static_cast<std::ptrdiff_t>(index);
-    }
+    static Input::iterator at(Input& input, size_t index) { return input.begin() + static_cast<std::ptrdiff_t>(index); }
 
     std::mt19937_64 random_;
     size_t max_len_;

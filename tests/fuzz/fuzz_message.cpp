@@ -33,11 +33,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (const auto* open = std::get_if<OpenMessage>(&*decoded)) {
         require(open->fd >= 0 && !open->volume.empty() && !open->cookie.empty());
         require(open->volume.size() + open->cookie.size() <= size - 32);
-    }
-    else if (const auto* read = std::get_if<ReadMessage>(&*decoded)) {
+    } else if (const auto* read = std::get_if<ReadMessage>(&*decoded)) {
         require(!read->range.empty() && read->range.end() <= std::uint64_t{INT64_MAX} && size == 32);
-    }
-    else {
+    } else {
         require(size == 16);
     }
     return 0;

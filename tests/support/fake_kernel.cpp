@@ -4,9 +4,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <stdexcept>
-
 #include <fcntl.h>
+#include <stdexcept>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -38,13 +37,14 @@ std::vector<std::byte> encode(const FakeRequest& request)
     if (request.opcode == uapi::kOpOpen) {
         const auto& object = *request.object;
         const auto volume = object.volume + '\0';
-        append(body, uapi::OpenBody{
-            static_cast<std::uint32_t>(volume.size()), static_cast<std::uint32_t>(object.cookie.size()), 0, 0
-        });
+        append(
+            body,
+            uapi::OpenBody{
+                static_cast<std::uint32_t>(volume.size()), static_cast<std::uint32_t>(object.cookie.size()), 0, 0}
+        );
         append(body, volume);
         append(body, object.cookie);
-    }
-    else if (request.opcode == uapi::kOpRead) {
+    } else if (request.opcode == uapi::kOpRead) {
         append(body, uapi::ReadBody{request.offset, request.length});
     }
     std::vector<std::byte> message;
@@ -57,10 +57,8 @@ std::vector<std::byte> encode(const FakeRequest& request)
 } // namespace
 
 FakeKernelState::FakeKernelState(std::filesystem::path where, FakeKernelOptions what)
-    : directory{std::move(where)}
-    , options{what}
-{
-}
+    : directory{std::move(where)}, options{what}
+{}
 
 std::uint32_t FakeKernelState::next_message_id()
 {
@@ -143,10 +141,13 @@ bool FakeKernelState::alive(const FakeObjectPtr& object) const
     if (object->fd < 0 || at == by_number.end() || at->second != object) {
         return false;
     }
+
     struct stat theirs {};
+
     struct stat ours {};
-    return ::fstat(object->fd, &theirs) == 0 && ::fstat(object->own.get(), &ours) == 0
-        && theirs.st_ino == ours.st_ino && theirs.st_dev == ours.st_dev;
+
+    return ::fstat(object->fd, &theirs) == 0 && ::fstat(object->own.get(), &ours) == 0 &&
+           theirs.st_ino == ours.st_ino && theirs.st_dev == ours.st_dev;
 }
 
 void FakeKernelState::refresh(const FakeObjectPtr& object)
@@ -182,8 +183,7 @@ void FakeKernelState::die(int code)
 
 FakeKernel::FakeKernel(std::filesystem::path directory, FakeKernelOptions options)
     : state_{std::make_unique<FakeKernelState>(std::move(directory), options)}
-{
-}
+{}
 
 FakeKernel::~FakeKernel() = default;
 
@@ -207,7 +207,9 @@ FakeObjectPtr FakeKernel::open_spoiled(
     object->cookie = cookie;
     object->spoil = std::move(spoil);
     auto name = volume + '+' + cookie;
-    std::ranges::replace_if(name, [](char c) { return c == '/' || c == '\0'; }, '_');
+    std::ranges::replace_if(
+        name, [](char c) { return c == '/' || c == '\0'; }, '_'
+    );
     object->file = state_->directory / name;
     state_->enqueue(uapi::kOpOpen, object);
     return object;

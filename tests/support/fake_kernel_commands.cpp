@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The fake kernel's commands, with the checks of the real one in the real one's order.
-#include "tests/support/fake_kernel_state.hpp"
-
 #include "base/byte_range.hpp"
+#include "tests/support/fake_kernel_state.hpp"
 
 #include <cerrno>
 #include <cstdlib>
-#include <limits>
-
 #include <fcntl.h>
+#include <limits>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -151,7 +149,9 @@ int FakeKernelState::bind(std::string_view argument)
         return -EINVAL;
     }
     mode_ondemand = argument == "ondemand";
+
     struct stat info {};
+
     if (::stat(dir.c_str(), &info) != 0) {
         return -errno;
     }
@@ -182,8 +182,7 @@ int FakeKernelState::copen(std::string_view arguments)
     finish(request, error);
     if (error == 0) {
         opened(object, static_cast<std::uint64_t>(size));
-    }
-    else if (object->state == FakeObjectState::kOpening) {
+    } else if (object->state == FakeObjectState::kOpening) {
         object->state = FakeObjectState::kFailed;
         object->error = error;
     }
@@ -194,7 +193,9 @@ int FakeKernelState::copen(std::string_view arguments)
 void FakeKernelState::opened(const FakeObjectPtr& object, std::uint64_t size)
 {
     const auto rounded = static_cast<off_t>(ByteRange{0, size}.align_out(kBlockSize).size());
+
     struct stat info {};
+
     if (::fstat(object->own.get(), &info) == 0 && info.st_size != rounded) {
         // Another size means another blob: whatever the file holds is stale.
         (void)::truncate(object->file.c_str(), 0);

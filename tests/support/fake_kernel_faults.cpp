@@ -39,8 +39,7 @@ void FakeKernel::fail_command(const std::string& prefix, int code)
     const std::lock_guard lock{state_->mutex};
     if (code == 0) {
         state_->failing_commands.erase(prefix);
-    }
-    else {
+    } else {
         state_->failing_commands[prefix] = code;
     }
 }

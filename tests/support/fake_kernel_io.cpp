@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The fake kernel as the daemon meets it: read(2), the ioctl, and the objects' descriptors.
-#include "tests/support/fake_kernel_state.hpp"
-
 #include "base/byte_range.hpp"
 #include "protocol/block_io.hpp"
+#include "tests/support/fake_kernel_state.hpp"
 
 #include <array>
 #include <cerrno>
 #include <cstring>
-
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -188,8 +186,8 @@ int FakeKernelState::read_complete(int object, MessageId message)
     const std::lock_guard lock{mutex};
     const auto owner = by_fd(object);
     const auto at = requests.find(message.value);
-    const bool fits = at != requests.end() && owner && at->second->object == owner && at->second->delivered
-        && at->second->opcode == uapi::kOpRead;
+    const bool fits = at != requests.end() && owner && at->second->object == owner && at->second->delivered &&
+                      at->second->opcode == uapi::kOpRead;
     if (!fits) {
         ++counts.stale_completes;
         return -EINVAL;
@@ -209,8 +207,8 @@ ssize_t FakeKernelState::pwrite(int object, std::span<const std::byte> data, std
     {
         const std::lock_guard lock{mutex};
         const auto owner = by_fd(object);
-        const bool open = owner
-            && (owner->state == FakeObjectState::kOpen || owner->state == FakeObjectState::kReopening);
+        const bool open =
+            owner && (owner->state == FakeObjectState::kOpen || owner->state == FakeObjectState::kReopening);
         if (!open || offset % kBlockSize != 0) {
             ++counts.bad_writes;
             return -ENOBUFS;

@@ -23,11 +23,11 @@
 namespace sluice::test {
 
 struct FakeKernelOptions {
-    bool direct_io = false;    ///< backing files with O_DIRECT, as the real kernel's
-    bool ondemand = true;      ///< false: a kernel built without the mode
-    bool restore = true;       ///< false: one without the command
-    bool reuse_ids = false;    ///< the lowest free message id is taken, as before CVE-2024-41050
-    int open_error = 0;        ///< errno for opening the device
+    bool direct_io = false; ///< backing files with O_DIRECT, as the real kernel's
+    bool ondemand = true;   ///< false: a kernel built without the mode
+    bool restore = true;    ///< false: one without the command
+    bool reuse_ids = false; ///< the lowest free message id is taken, as before CVE-2024-41050
+    int open_error = 0;     ///< errno for opening the device
     bool keep_commands = true;
 };
 
@@ -38,8 +38,8 @@ struct FakeKernelCounts {
     std::uint64_t stale_completes = 0; ///< those that got EINVAL
     std::uint64_t writes = 0;
     std::uint64_t bytes_written = 0;
-    std::uint64_t bad_writes = 0;      ///< unaligned ones, and those to an object that is not open
-    std::size_t waiting = 0;           ///< requests that are not answered, at this moment
+    std::uint64_t bad_writes = 0; ///< unaligned ones, and those to an object that is not open
+    std::size_t waiting = 0;      ///< requests that are not answered, at this moment
 };
 
 struct FakeRequest;

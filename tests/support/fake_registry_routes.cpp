@@ -137,7 +137,9 @@ std::vector<FakeHttpRequest> FakeRegistry::requests() const
 std::size_t FakeRegistry::count_requests(const std::string& path_part) const
 {
     const std::lock_guard lock{mutex_};
-    const auto has_it = [&](const FakeHttpRequest& request) { return request.path.find(path_part) != std::string::npos; };
+    const auto has_it = [&](const FakeHttpRequest& request) {
+        return request.path.find(path_part) != std::string::npos;
+    };
     return static_cast<std::size_t>(std::ranges::count_if(log_, has_it));
 }
 
@@ -185,7 +187,8 @@ FakeRegistry::Answer FakeRegistry::route(const FakeHttpRequest& request, bool ig
     return {.status = 404, .headers = {}, .content = {}, .part = {}};
 }
 
-FakeRegistry::Answer FakeRegistry::route_blob(const FakeHttpRequest& request, const std::string& name, bool ignore_range)
+FakeRegistry::Answer
+FakeRegistry::route_blob(const FakeHttpRequest& request, const std::string& name, bool ignore_range)
 {
     const auto digest = Digest::parse(name);
     const auto it = digest ? blobs_.find(*digest) : blobs_.end();

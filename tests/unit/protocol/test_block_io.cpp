@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/block_io.hpp"
-
 #include "protocol/file_handle.hpp"
 #include "tests/support/loop_fixture.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -10,10 +9,9 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
-#include <vector>
-
 #include <sys/stat.h>
 #include <unistd.h>
+#include <vector>
 
 namespace sluice::protocol {
 namespace {
@@ -93,7 +91,9 @@ TEST_F(FileHandleTest, KnowsItsHolesExactly)
 {
     auto file = FileHandle::open(dir_.path() / "blob", 10 * kBlockSize + 1);
     ASSERT_TRUE(file.has_value()) << file.error().text();
+
     struct stat info {};
+
     ASSERT_EQ(::fstat((*file)->fd(), &info), 0);
     EXPECT_EQ(info.st_size, 11 * 4096);
     EXPECT_EQ((*file)->missing({0, 11 * kBlockSize}).value(), (std::vector<ByteRange>{{0, 11 * kBlockSize}}));
@@ -103,8 +103,10 @@ TEST_F(FileHandleTest, KnowsItsHolesExactly)
     const std::vector<ByteRange> holes{{0, 4 * kBlockSize}, {6 * kBlockSize, 9 * kBlockSize}};
     EXPECT_EQ((*file)->missing({0, 11 * kBlockSize}).value(), holes);
     EXPECT_TRUE((*file)->missing({4 * kBlockSize + 7, 6 * kBlockSize}).value().empty());
-    EXPECT_EQ((*file)->missing({6 * kBlockSize - 1, 6 * kBlockSize + 1}).value(),
-              (std::vector<ByteRange>{{6 * kBlockSize, 7 * kBlockSize}}));
+    EXPECT_EQ(
+        (*file)->missing({6 * kBlockSize - 1, 6 * kBlockSize + 1}).value(),
+        (std::vector<ByteRange>{{6 * kBlockSize, 7 * kBlockSize}})
+    );
     EXPECT_EQ((*file)->missing({11 * kBlockSize, 12 * kBlockSize}).value().size(), 1U) << "behind the end is a hole";
 }
 

@@ -2,9 +2,8 @@
 #include "tests/unit/protocol/device_fixture.hpp"
 
 #include <cerrno>
-#include <thread>
-
 #include <fcntl.h>
+#include <thread>
 
 namespace sluice::protocol {
 namespace {

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/text.hpp"
 #include "protocol/command.hpp"
 
-#include "base/text.hpp"
-
 #include <cerrno>
+#include <gtest/gtest.h>
 #include <limits>
 #include <map>
 #include <string>
-
-#include <gtest/gtest.h>
 
 namespace sluice::protocol {
 namespace {
@@ -28,14 +26,11 @@ public:
         auto& [run, cull, stop] = values_.at(kind);
         if (what == "run" && *value > cull && *value < 100) {
             run = *value;
-        }
-        else if (what == "cull" && *value > stop && *value < run) {
+        } else if (what == "cull" && *value > stop && *value < run) {
             cull = *value;
-        }
-        else if (what == "stop" && *value < cull) {
+        } else if (what == "stop" && *value < cull) {
             stop = *value;
-        }
-        else {
+        } else {
             return false;
         }
         return true;
@@ -105,7 +100,11 @@ TEST(Command, TextsAreAsTheKernelReadsThem)
 TEST(Command, WhatTheKernelWouldMisreadIsRefused)
 {
     for (const std::string& bad :
-         {std::string{}, std::string{" a"}, std::string{"a "}, std::string{"a\nb"}, std::string{"a\0b", 3},
+         {std::string{},
+          std::string{" a"},
+          std::string{"a "},
+          std::string{"a\nb"},
+          std::string{"a\0b", 3},
           std::string(4096, 'x')}) {
         EXPECT_FALSE(tag_command(bad).has_value()) << printable(bad);
         EXPECT_FALSE(secctx_command(bad).has_value()) << printable(bad);

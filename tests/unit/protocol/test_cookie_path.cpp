@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/text.hpp"
 #include "protocol/cookie_path.hpp"
 
-#include "base/text.hpp"
-
-#include <string>
-
 #include <gtest/gtest.h>
+#include <string>
 
 namespace sluice::protocol {
 namespace {
@@ -70,8 +68,14 @@ TEST(CookiePath, KeysThatHurtTheKernelAreRefused)
 {
     EXPECT_TRUE(validate_cookie_key(std::string(252, 'k')).has_value());
     for (const std::string& bad :
-         {std::string(253, 'k'), std::string(255, 'k'), std::string(256, 'k'), std::string{}, std::string{"a/b"},
-          std::string{"a\0b", 3}, std::string{"a\nb"}, std::string{"\x7f"}}) {
+         {std::string(253, 'k'),
+          std::string(255, 'k'),
+          std::string(256, 'k'),
+          std::string{},
+          std::string{"a/b"},
+          std::string{"a\0b", 3},
+          std::string{"a\nb"},
+          std::string{"\x7f"}}) {
         EXPECT_FALSE(validate_cookie_key(bad).has_value()) << printable(bad);
     }
     EXPECT_TRUE(validate_domain(std::string(248, 'd')).has_value());

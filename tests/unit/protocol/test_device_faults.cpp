@@ -8,7 +8,6 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-
 #include <fcntl.h>
 
 namespace sluice::protocol {
@@ -79,8 +78,8 @@ TEST_F(DeviceFaultTest, ASpoiledOpenIsRejectedAndItsDescriptorClosed)
     const auto spoil_object = [](std::vector<std::byte>& bytes) {
         std::fill_n(bytes.begin() + 12, 4, std::byte{0xff});
     };
-    for (const auto& spoil : std::vector<std::function<void(std::vector<std::byte>&)>>{
-             spoil_length, spoil_keys, spoil_object}) {
+    for (const auto& spoil :
+         std::vector<std::function<void(std::vector<std::byte>&)>>{spoil_length, spoil_keys, spoil_object}) {
         const auto object = world_->kernel.open_spoiled("erofs,test", "blob", spoil);
         ASSERT_TRUE(until([&] { return world_->kernel.state(object) == FakeObjectState::kFailed; }));
         EXPECT_EQ(world_->kernel.open_error(object), EINVAL);
@@ -93,10 +92,12 @@ TEST_F(DeviceFaultTest, ADescriptorNumberThatIsNotTheKernelsIsLeftAlone)
 {
     const UniqueFd ours{kAdoptFd, ::open("/dev/null", O_RDONLY | O_CLOEXEC)};
     const auto number = static_cast<std::uint32_t>(ours.get());
+
     struct {
         uapi::OpenBody open;
         std::array<char, 4> keys;
     } body{{2, 2, number, 0}, {'v', '\0', 'c', 'c'}};
+
     raw({77, uapi::kOpOpen, 0, 50}, body);
     ASSERT_TRUE(until([&] { return stats().malformed == 1; }));
     EXPECT_GE(::fcntl(ours.get(), F_GETFD), 0);

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cerrno>
-
 #include <fcntl.h>
 
 namespace sluice::protocol {
@@ -27,8 +26,18 @@ TEST_F(DeviceSetupTest, ConfiguresBeforeItBindsAndProbesAfterwards)
     wanted.limits = {4, 3, 2, 50, 40, 30};
     ASSERT_TRUE(start(std::move(wanted)).has_value());
     const std::vector<std::string> expected{
-        "bstop 2%", "bcull 3%", "brun 4%", "frun 50%", "fcull 40%", "fstop 30%",
-        "dir " + world_->dir.path().string(), "tag mytag", "secctx label", "debug 3", "bind ondemand", "restore"};
+        "bstop 2%",
+        "bcull 3%",
+        "brun 4%",
+        "frun 50%",
+        "fcull 40%",
+        "fstop 30%",
+        "dir " + world_->dir.path().string(),
+        "tag mytag",
+        "secctx label",
+        "debug 3",
+        "bind ondemand",
+        "restore"};
     EXPECT_EQ(world_->kernel.commands(), expected);
     EXPECT_TRUE(world_->kernel.bound());
     EXPECT_TRUE(world_->device->can_restore());

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The fake is only worth what it has in common with the kernel: these are the kernel's rules.
-#include "tests/support/fake_kernel.hpp"
-
 #include "protocol/message.hpp"
+#include "tests/support/fake_kernel.hpp"
 #include "tests/support/loop_fixture.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/unit/protocol/recording_handler.hpp"
 
 #include <array>
 #include <cerrno>
-
 #include <fcntl.h>
 #include <poll.h>
 

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/message.hpp"
-
 #include "protocol/uapi.hpp"
 
 #include <cstring>
+#include <gtest/gtest.h>
 #include <limits>
 #include <string>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 namespace sluice::protocol {
 namespace {

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/object_fd.hpp"
-
 #include "tests/support/loop_fixture.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/unit/protocol/recording_handler.hpp"
 
 #include <cerrno>
+#include <fcntl.h>
 #include <functional>
 #include <latch>
 #include <thread>
-
-#include <fcntl.h>
 #include <unistd.h>
 
 namespace sluice::protocol {
@@ -81,8 +79,10 @@ TEST_F(ObjectFdTest, WritesAndSeesWhatIsMissing)
     const auto object = make();
     auto data = filled(2 * kBlockSize, 1);
     ASSERT_TRUE(object->write(kBlockSize, data.bytes()).has_value());
-    EXPECT_EQ(object->missing({0, 4 * kBlockSize}).value(),
-              (std::vector<ByteRange>{{0, kBlockSize}, {3 * kBlockSize, 4 * kBlockSize}}));
+    EXPECT_EQ(
+        object->missing({0, 4 * kBlockSize}).value(),
+        (std::vector<ByteRange>{{0, kBlockSize}, {3 * kBlockSize, 4 * kBlockSize}})
+    );
     EXPECT_EQ(object->complete(MessageId{1}), 0);
 }
 
@@ -182,6 +182,7 @@ TEST_F(ObjectFdTest, ProbingAnObjectThatTheKernelLetGoIsNotANoSpace)
 TEST(BelowStop, CountsBlocksAndInodesAndForgivesUncountedInodes)
 {
     struct statvfs fs {};
+
     fs.f_blocks = 1000;
     fs.f_bavail = 30;
     const CacheLimits limits;

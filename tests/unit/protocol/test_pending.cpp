@@ -2,14 +2,13 @@
 #include "protocol/device.hpp"
 
 #include <cerrno>
+#include <fmt/format.h>
+#include <gtest/gtest.h>
 #include <memory>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
-
-#include <fmt/format.h>
-#include <gtest/gtest.h>
 
 namespace sluice::protocol {
 namespace {

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "protocol/prepopulate.hpp"
-
 #include "protocol/cookie_path.hpp"
+#include "protocol/prepopulate.hpp"
 #include "tests/support/loop_fixture.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/unit/protocol/recording_handler.hpp"
 
 #include <cerrno>
 #include <filesystem>
-
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
@@ -61,7 +59,9 @@ protected:
 TEST_F(PrepopulateTest, ACommittedFileLooksAsIfTheKernelHadMadeIt)
 {
     populate();
+
     struct stat info {};
+
     ASSERT_EQ(::lstat(place().c_str(), &info), 0);
     EXPECT_EQ(info.st_mode, static_cast<mode_t>(S_IFREG | 0600));
     EXPECT_EQ(info.st_size, 2 * 4096);

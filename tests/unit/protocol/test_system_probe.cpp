@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/system_probe.hpp"
-
 #include "tests/support/fake_kernel.hpp"
 #include "tests/support/loop_fixture.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -57,8 +56,7 @@ TEST_F(SystemProbeTest, AGoodMachinePassesEverything)
 TEST_F(SystemProbeTest, TheModeIsProbedWithoutBindingAnything)
 {
     test::FakeKernel kernel{dir_.path()};
-    const auto results =
-        probe_system(kernel.io(), {dir_.path(), "sluice", dir_.path() / "proc", dir_.path() / "boot"});
+    const auto results = probe_system(kernel.io(), {dir_.path(), "sluice", dir_.path() / "proc", dir_.path() / "boot"});
     EXPECT_EQ(result(results, "ondemand").status, ProbeStatus::kOk);
     EXPECT_FALSE(kernel.bound());
 }
@@ -112,13 +110,16 @@ TEST_F(SystemProbeTest, EachBindErrorHasItsOwnAdvice)
 
 TEST_F(SystemProbeTest, AResultIsOneLine)
 {
-    EXPECT_EQ(to_line({"erofs", ProbeStatus::kOk, "the kernel has EROFS", ""}), "ok    erofs        the kernel has EROFS");
+    EXPECT_EQ(
+        to_line({"erofs", ProbeStatus::kOk, "the kernel has EROFS", ""}), "ok    erofs        the kernel has EROFS"
+    );
     EXPECT_EQ(to_line({"busy", ProbeStatus::kFailed, "held", "stop it"}), "FAIL  busy         held -> stop it");
 }
 
 TEST_F(SystemProbeTest, ReadsKernelConfigurations)
 {
-    const std::string config = "CONFIG_CACHEFILES=m\n# CONFIG_CACHEFILES_ONDEMAND is not set\nCONFIG_EROFS_FS_ONDEMAND=y\n";
+    const std::string config =
+        "CONFIG_CACHEFILES=m\n# CONFIG_CACHEFILES_ONDEMAND is not set\nCONFIG_EROFS_FS_ONDEMAND=y\n";
     EXPECT_EQ(kernel_option(config, "CONFIG_CACHEFILES"), 'm');
     EXPECT_EQ(kernel_option(config, "CONFIG_CACHEFILES_ONDEMAND"), 'n');
     EXPECT_EQ(kernel_option(config, "CONFIG_EROFS_FS_ONDEMAND"), 'y');
