@@ -58,8 +58,7 @@ void BlobFiller::read(ByteRange wanted, protocol::PendingRead pending)
     if (!missing || range.empty() || failed_lately(range)) {
         ++services_.counters.reads_failed;
         if (!missing) {
-            last_error_ = missing.error().text();
-            log::warning("blob {}: {}", blob().digest.to_string(), last_error_);
+            note(range, missing.error());
         }
         return; // ~PendingRead answers
     }
@@ -196,6 +195,15 @@ Task<Result<void>> BlobFiller::fetch_from(std::string repository, ByteRange rang
     co_return fetched;
 }
 
+void BlobFiller::note(ByteRange range, const Error& why)
+{
+    // A registry that is down fails every read in the same way: said once, it is enough.
+    if (!last_error_ || last_error_->text() != why.text()) {
+        log::warning("blob {}: bytes {}: {}", blob().digest.to_string(), range.to_string(), why.text());
+    }
+    last_error_ = why;
+}
+
 void BlobFiller::landed(ByteRange range)
 {
     in_flight_.remove(range);
@@ -206,10 +214,7 @@ void BlobFiller::gave_up(ByteRange range, const Error& why)
 {
     in_flight_.remove(range);
     ++services_.counters.fetch_failures;
-    if (last_error_ != why.text()) {
-        last_error_ = why.text();
-        log::warning("blob {}: bytes {}: {}", blob().digest.to_string(), range.to_string(), last_error_);
-    }
+    note(range, why);
     const auto until = SteadyClock::now() + policy_.failure_memory;
     for (auto& waiting : waiting_) {
         if (waiting.wanted.overlaps(range)) {
@@ -240,8 +245,7 @@ void BlobFiller::answer_overdue()
         ++services_.counters.reads_failed;
         const auto wanted = waiting_.front().wanted;
         failures_.push_back({wanted, SteadyClock::now() + policy_.failure_memory});
-        last_error_ = fmt::format("bytes {}: the deadline passed", wanted.to_string());
-        log::warning("blob {}: {}", blob().digest.to_string(), last_error_);
+        note(wanted, Error{ErrorKind::kTimeout, "not all of it was there before the deadline"});
         waiting_.pop_front(); // ~PendingRead answers, unfilled
     }
     arm_timer();

@@ -57,8 +57,8 @@ public:
 
     [[nodiscard]] std::uint64_t bytes_in_flight() const noexcept { return in_flight_.size(); }
 
-    /// Why the last read failed, for people; empty when none has.
-    [[nodiscard]] const std::string& last_error() const noexcept { return last_error_; }
+    /// Why a read last failed; nothing when none has.
+    [[nodiscard]] const std::optional<Error>& last_error() const noexcept { return last_error_; }
 
 private:
     struct Waiting {
@@ -76,6 +76,7 @@ private:
     class Fetch; // one range on its way from the registry to the disk
 
     [[nodiscard]] bool failed_lately(ByteRange range);
+    void note(ByteRange range, const Error& why);
     void start_fetches(const std::vector<ByteRange>& ranges, Deadline deadline);
     Task<Result<void>> run_fetch(ByteRange range, Deadline deadline);
     Task<Result<void>> fetch_once(ByteRange range, Deadline deadline);
@@ -94,7 +95,7 @@ private:
     RangeSet in_flight_;
     std::list<Waiting> waiting_; ///< in the order of their deadlines
     std::deque<Failure> failures_;
-    std::string last_error_;
+    std::optional<Error> last_error_;
     Timer timer_;
     TaskScope fetches_; // last: its tasks touch all of the above
 };

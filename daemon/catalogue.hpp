@@ -7,6 +7,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,7 +19,7 @@ class Catalogue {
 public:
     struct Entry {
         std::shared_ptr<BlobTree> tree;
-        std::string last_error; ///< why it could last not be opened or read; for people
+        std::optional<Error> last_error; ///< why it could last not be read, while it was open
     };
 
     explicit Catalogue(FillServices& services) : services_{services} {}

@@ -37,9 +37,7 @@ public:
 private:
     [[nodiscard]] Json status() const;
     [[nodiscard]] Json images() const;
-    [[nodiscard]] Json image(const cache::ImageRecord& record) const;
     Task<Result<Json>> blobs();
-    Task<Result<Json>> register_image(std::string body);
     Task<Result<Json>> answer(ControlRequest request);
 
     Parts parts_;

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 #include <grp.h>
 #include <stdexcept>
+#include <sys/utsname.h>
 
 namespace sluice::daemon {
 
@@ -222,19 +223,25 @@ void Daemon::stop(int code)
 Json Daemon::device_status() const
 {
     const auto stats = device_->stats();
+    Json keys = Json::array();
+    for (const auto& key : keys_.keys()) {
+        keys.push_back({{"id", key.id().to_string()}, {"name", key.name()}});
+    }
+    utsname kernel{};
+    const bool known = ::uname(&kernel) == 0;
     return {
-        {"front_end", "cachefiles"},
-        {"trusted_keys", keys_.keys().size()},
+        {"front_end", {{"name", "cachefiles"}, {"why", "/dev/cachefiles is there and takes on-demand mode"}}},
+        {"kernel", {{"release", known ? kernel.release : "unknown"}, {"restore", device_->can_restore()}}},
+        {"trusted_keys", keys},
         {"device",
          {
-             {"can_restore", device_->can_restore()},
              {"opens", stats.opens},
-             {"reads", stats.reads},
-             {"closes", stats.closes},
              {"opens_rejected", stats.opens_rejected},
              {"open_answers_failed", stats.open_answers_failed},
+             {"reads", stats.reads},
              {"reads_answered", stats.reads_answered},
              {"reads_forgotten", stats.reads_forgotten},
+             {"closes", stats.closes},
              {"malformed", stats.malformed},
              {"unknown_objects", stats.unknown_objects},
              {"open_objects", stats.open_objects},

@@ -243,7 +243,7 @@ TEST_F(DaemonTest, ATamperedBlobIsNotMountedOrNotRead)
     const auto object = world.open(report.layers[0].digest.hex());
     EXPECT_EQ(world.read(object, {999'424, 1'003'520}), EIO);
     EXPECT_EQ(world.read(object, {4096, 8192}), 0);
-    const auto message = world.ask("GET", "/v1/blobs").second["blobs"][0]["last_error"].get<std::string>();
+    const auto message = world.ask("GET", "/v1/blobs").second["blobs"][0]["last_error"]["message"].get<std::string>();
     EXPECT_THAT(message, HasSubstr("does not match the signed hash tree"));
 }
 
@@ -254,7 +254,7 @@ TEST_F(DaemonTest, CompressedImagesAreCompleteBeforeTheyAreMountedOrRefused)
     world.start();
     const auto [refused, why] =
         world.ask("POST", "/v1/images", Json{{"reference", world.reference()}, {"lazy_only", true}}.dump());
-    EXPECT_EQ(refused, 422);
+    EXPECT_EQ(refused, 501);
     EXPECT_THAT(why["error"]["message"].get<std::string>(), HasSubstr("compressed"));
 
     const auto [status, image] = world.add_image();
@@ -286,6 +286,8 @@ TEST_F(DaemonTest, BadRequestsAreAnsweredWithWhatIsWrong)
     EXPECT_EQ(world.ask("GET", "/v2/nothing").first, 404);
     EXPECT_EQ(world.ask("POST", "/v1/images", "{").first, 400);
     EXPECT_EQ(world.ask("POST", "/v1/images", "{}").first, 400);
+    EXPECT_EQ(world.ask("POST", "/v1/images", R"({"reference":"a.b/c","lazyonly":true})").first, 400);
+    EXPECT_EQ(world.ask("POST", "/v1/status").first, 405);
     EXPECT_EQ(world.ask("POST", "/v1/images", R"({"reference":"UPPER CASE"})").first, 400);
     EXPECT_EQ(world.ask("POST", "/v1/images", Json{{"reference", world.reference("none")}}.dump()).first, 404);
     EXPECT_EQ(world.ask("POST", "/v1/images", std::string(100'000, ' ')).first, 413);

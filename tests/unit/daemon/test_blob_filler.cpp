@@ -150,7 +150,7 @@ TEST_F(BlobFillerTest, AFailureIsAnsweredToAllWhoWaitAndLeavesTheHole)
     wait_for(second);
     EXPECT_TRUE(world_->handle->present().empty());
     EXPECT_EQ(world_->counters.reads_failed, 2U);
-    EXPECT_THAT(world_->filler->last_error(), HasSubstr("the blob is gone"));
+    EXPECT_THAT(world_->filler->last_error()->text(), HasSubstr("the blob is gone"));
 }
 
 TEST_F(BlobFillerTest, TheKernelsRetryAfterAFailureIsAnsweredAtOnceAndLaterReadsWorkAgain)
@@ -192,7 +192,7 @@ TEST_F(BlobFillerTest, ATamperedBlockIsNeverWritten)
     wait_for(read({4096, 16384}));
     EXPECT_FALSE(world_->handle->present().overlaps({8192, 12288}));
     EXPECT_EQ(world_->counters.reads_failed, 1U);
-    EXPECT_THAT(world_->filler->last_error(), HasSubstr("offset 8192"));
+    EXPECT_THAT(world_->filler->last_error()->text(), HasSubstr("offset 8192"));
     wait_for(read({65536, 69632})); // the rest of the blob is none the worse
     EXPECT_TRUE(holds({65536, 69632}));
 }

@@ -32,7 +32,7 @@ expect_text "$work/last-error" 'Input/output error'
 [ "$(counter verify_failures)" -ge 1 ] || die "no failed proof was counted"
 expect_text "$work/sluiced.log" "offset $offset does not match the signed hash tree"
 same_block 100 || die "a block far from the tampered one cannot be read"
-json blobs '.blobs[0].last_error' | grep -q 'signed hash tree' || die "sluicectl blobs does not say why"
+json blobs '.blobs[0].last_error.message' | grep -q 'signed hash tree' || die "sluicectl blobs does not say why"
 
 say "mended, it is read right"
 cp "$work/good" "$data"

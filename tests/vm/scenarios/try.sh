@@ -43,7 +43,7 @@ trap clean_up EXIT
 
 say "1. A registry (Debian's docker-registry, over TLS), and an image of $tree in it, signed with a key of ours"
 start_registry
-sluicectl publish --key "$keys/image.key" --from-dir "$tree" "$reference"
+sluicectl publish --ca "$keys/ca.pem" --key "$keys/image.key" --from-dir "$tree" "$reference"
 
 say "2. The daemon, which trusts that key and no other, on $(uname -sr)"
 write_config
