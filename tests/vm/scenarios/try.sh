@@ -4,9 +4,9 @@
 # What ./try shows: an image of a real directory, signed, on a real registry, mounted lazily, read, and tampered with.
 . "$(dirname "$0")/lib.sh"
 
-# The compiler's own folder: some very large files, many small ones, and it can be run from the image.
-tree=${SLUICE_TRY_TREE:-$(dirname "$(gcc -print-prog-name=cc1plus)")}
-reference=$registry/demo/compiler:12
+# Python's library: some large files, thousands of small ones, and programs can be run from the image.
+tree=${SLUICE_TRY_TREE:-/usr/lib/python3.11}
+reference=$registry/demo/python:3.11
 image=$work/image
 
 mebibytes() {
@@ -16,20 +16,24 @@ mebibytes() {
 show_downloaded() {
     local bytes
     bytes=$(downloaded)
-    say "   downloaded so far: $(mebibytes "$bytes") of $(mebibytes "$image_size"), $((bytes * 100 / image_size)) %"
+    detail "downloaded so far: $(mebibytes "$bytes") of $(mebibytes "$image_size"), $((bytes * 100 / image_size)) %"
 }
 
 # same_file NAME: the file reads the same through the image as in the tree that it was made of.
 same_file() {
     expect_equal "$(sha256sum <"$tree/$1")" "$(sha256sum <"$image/$1")" "$1"
-    say "   $1: $(stat -c %s "$tree/$1") bytes, SHA-256 as in the original"
+    detail "$1: $(stat -c %s "$tree/$1") bytes, SHA-256 as in the original"
 }
 
 # offset_in FILE PIECE: where the bytes of PIECE stand in FILE.
 offset_in() {
-    python3 -c 'import mmap, sys
-blob = mmap.mmap(open(sys.argv[1], "rb").fileno(), 0, prot=mmap.PROT_READ)
-print(blob.find(open(sys.argv[2], "rb").read()))' "$1" "$2"
+    python3 -c 'import sys
+blob, piece = (open(name, "rb").read() for name in sys.argv[1:])
+print(blob.find(piece))' "$1" "$2"
+}
+
+detail() {
+    printf '   %s\n' "$*"
 }
 
 # Also ./try on a machine of its own kernel ends here: nothing may be left mounted or running.
@@ -50,7 +54,7 @@ write_config
 start_daemon
 
 digest=$(curl -sSf --cacert "$keys/ca.pem" -H 'Accept: application/vnd.oci.image.manifest.v1+json' \
-    "https://$registry/v2/demo/compiler/manifests/12" | jq -r '.layers[0].digest')
+    "https://$registry/v2/demo/python/manifests/3.11" | jq -r '.layers[0].digest')
 blob=$(blob_file "$digest")
 image_size=$(stat -c %s "$blob")
 
@@ -61,11 +65,12 @@ mount | grep -E " $image " || true
 ls "$image" | head -n 5
 show_downloaded
 
-say "4. Two small files read, and the compiler run from the image:"
+say "4. Two small files read, and Python run with its library from the image:"
 for name in $(cd "$tree" && find . -type f -size -64k | LC_ALL=C sort | head -n 2); do
     same_file "$name"
 done
-"$image/cc1plus" --version </dev/null 2>&1 | head -n 1
+PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3.11 -I -S -c "import sys; sys.path[:] = ['$image']
+import email.message; print('   email.message came from', email.message.__file__)"
 show_downloaded
 
 say "5. A large file, compared as a whole; and again, without the network:"
@@ -86,10 +91,13 @@ at=$(offset_in "$blob" "$work/piece")
 tamper "$blob" "$at"
 must_fail dd if="$image/$victim" of=/dev/null bs=4096 skip=$skip count=1
 expect_text "$work/last-error" 'Input/output error'
-say "   block $skip of $victim: $(grep -o 'Input/output error' "$work/last-error"), not a wrong byte"
+detail "block $skip of $victim: $(grep -o 'Input/output error' "$work/last-error"), not a wrong byte"
 tamper "$blob" "$at"
-dd if="$image/$victim" bs=4096 skip=$skip count=1 status=none | cmp - "$work/piece" || die "the mended block reads wrong"
-say "   mended in the registry: the same block reads well again"
+mended() {
+    dd if="$image/$victim" bs=4096 skip=$skip count=1 status=none | cmp -s - "$work/piece"
+}
+wait_for 20 "the mended block to be readable" mended
+detail "mended in the registry: the same block reads well again"
 
 say "7. What the daemon says:"
 sluicectl blobs
