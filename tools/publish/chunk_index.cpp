@@ -48,7 +48,7 @@ std::vector<std::byte> ChunkIndexBuilder::finish()
     append_le(out, digests.size(), 4);
     append_le(out, 1, 1); // SHA-2
     append_le(out, Digest::kSize, 1);
-    append_le(out, 0, kReserved);
+    out.insert(out.end(), kReserved, std::byte{});
     for (std::size_t i = 0; i < digests.size(); ++i) {
         append_le(out, i * kIndexChunk, 8); // in the blob
         append_le(out, i * kIndexChunk, 8); // in the image: the same, nothing is compressed
