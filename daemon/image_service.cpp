@@ -93,8 +93,7 @@ ImageService::ImageService(
     CompleteBlob complete,
     Options options
 )
-    : services_{services}
-    , source_{source}
+    : source_{source}
     , keys_{keys}
     , catalogue_{catalogue}
     , store_{store}

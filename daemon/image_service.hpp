@@ -65,7 +65,6 @@ private:
     [[nodiscard]] bool trusts(const cache::ImageRecord& image) const;
     [[nodiscard]] Result<void> add_to_catalogue(const cache::ImageRecord& image);
 
-    FillServices& services_;
     fetcher::ImageSource& source_;
     const trust::KeyRing& keys_;
     Catalogue& catalogue_;

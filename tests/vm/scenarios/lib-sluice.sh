@@ -128,3 +128,7 @@ pending_reads() {
 gone() {
     ! kill -0 "$1" 2>/dev/null
 }
+
+not_mounted_below() {
+    ! grep -qF " $1/" /proc/self/mountinfo
+}

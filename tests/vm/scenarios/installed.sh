@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# guest: --systemd
+# As an operator has it: `meson install`, the real unit under systemd, mount(8) with -t sluice, stop, start, kill.
+. "$(dirname "$0")/lib-sluice.sh"
+
+say "installed"
+meson install -C "$build" --no-rebuild --quiet
+unit=$(find /usr/lib/systemd/system /usr/local/lib/systemd/system -name sluiced.service 2>/dev/null | head -n 1)
+[ -n "$unit" ] || die "no unit was installed"
+config=$(sed -n 's/^ExecStart=.* -f //p' "$unit")
+[ -e "$config" ] || die "no configuration was installed"
+sbin=$(dirname "$(sed -n 's/^ExecStart=\([^ ]*\) .*/\1/p' "$unit")")
+[ -x /usr/sbin/mount.sluice ] || ln -s "$sbin/mount.sluice" /usr/sbin/
+"$sbin/sluiced" -f "$config" --check-config >/dev/null || die "the packaged configuration is refused"
+{
+    printf 'dir /cache\n'
+    printf 'trusted-key %s\n' "$keys/image.pub"
+    printf 'registry-ca %s\n' "$keys/ca.pem"
+} >"$config"
+
+start_registry
+mkdir "$work/tree"
+random_bytes 3000000 installed >"$work/tree/file"
+publish --from-dir "$work/tree" "$registry/app:v1"
+
+# service COMMAND...: systemctl, with the journal where it fails.
+service() {
+    systemctl "$@" || die "systemctl $*: $(journalctl -u sluiced --no-pager -n 20)"
+}
+
+try_mount() {
+    mount -t sluice "$registry/app:v1" "$work/mnt"
+    cmp "$work/mnt/file" "$work/tree/file"
+    umount "$work/mnt"
+}
+
+say "systemctl start, mount -t sluice, umount"
+mkdir "$work/mnt"
+systemctl daemon-reload
+service start sluiced
+expect_equal active "$(systemctl is-active sluiced)" "the unit's state"
+try_mount
+wait_for 60 "the layer to be released" not_mounted_below /run/sluice/layers
+
+say "stop, and start again"
+service stop sluiced
+[ ! -e /run/sluice/control.sock ] || die "the control socket is still there"
+service start sluiced
+try_mount
+wait_for 60 "the layer to be released" not_mounted_below /run/sluice/layers
+
+say "killed: systemd starts it again"
+old=$(systemctl show -p MainPID --value sluiced)
+systemctl kill -s KILL sluiced
+new_one() {
+    [ "$(systemctl show -p MainPID --value sluiced)" != "$old" ] && [ "$(systemctl is-active sluiced)" = active ]
+}
+wait_for 60 "systemd to start it again" new_one
+try_mount
+service stop sluiced
