@@ -6,7 +6,10 @@
 
 say "installed"
 meson install -C "$build" --no-rebuild --quiet
-unit=$(find /usr/lib/systemd/system /usr/local/lib/systemd/system -name sluiced.service 2>/dev/null | head -n 1)
+unit=
+for prefix in /usr /usr/local; do
+    [ ! -e $prefix/lib/systemd/system/sluiced.service ] || unit=$prefix/lib/systemd/system/sluiced.service
+done
 [ -n "$unit" ] || die "no unit was installed"
 config=$(sed -n 's/^ExecStart=.* -f //p' "$unit")
 [ -e "$config" ] || die "no configuration was installed"
