@@ -52,6 +52,7 @@ int serve(const Config& config, const Options& options)
         log::use_syslog();
     }
     std::signal(SIGPIPE, SIG_IGN); // NOLINT(cert-err33-c): a peer that goes away is an error of that write
+    std::signal(SIGHUP, SIG_IGN);  // NOLINT(cert-err33-c): dying of it would end every mount
     EventLoop loop;
     protocol::SyscallKernelIo io;
     Daemon daemon{loop, config, io, find_sluicectl()};
