@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace sluice::daemon {
 
@@ -24,8 +25,16 @@ public:
 
     explicit Catalogue(FillServices& services) : services_{services} {}
 
-    /// Adds a blob, or adds its repositories to one that is known. A different root or size for a known digest is
-    /// refused: one blob has one content, so one of the two manifests lies.
+    /// The tree of a blob that is known, or a new one, which nobody is served from before it is added. A different root
+    /// or size for a known digest is refused: one blob has one content, so one of the two manifests lies.
+    [[nodiscard]] Result<std::shared_ptr<BlobTree>> candidate(BlobInfo blob) const;
+
+    /// Adds a candidate whose root was seen to be right (else the wrong one would keep the right one out), or adds
+    /// `repositories` to the same blob's if that has been added meanwhile; refuses as candidate() does.
+    [[nodiscard]] Result<void>
+    add(const std::shared_ptr<BlobTree>& proved, const std::vector<std::string>& repositories);
+
+    /// Both in one, for what was proved earlier.
     [[nodiscard]] Result<std::shared_ptr<BlobTree>> add(BlobInfo blob);
 
     [[nodiscard]] Entry* find(const Digest& digest);

@@ -204,13 +204,19 @@ Task<Result<cache::ImageRecord>> ImageService::register_image(std::string refere
     image.verified_at = std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
     const auto bytes = as_byte_span(resolved->bytes);
     image.manifest.assign(bytes.begin(), bytes.end());
+    std::vector<Proved> proved;
     for (const auto& layer : *plan) {
         cache::LayerRecord record;
-        auto inspected = co_await inspect(layer, record, deadline);
+        auto inspected = co_await inspect(layer, record, proved, deadline);
         if (!inspected) {
             co_return fail(inspected.error(), fmt::format("layer {}", layer.blob.digest.to_string()));
         }
         image.layers.push_back(std::move(record));
+    }
+    for (const auto& blob : proved) {
+        if (const auto added = catalogue_.add(blob.tree, blob.repositories); !added) {
+            co_return fail(added.error());
+        }
     }
     auto stored = co_await store_.put_image(image);
     if (!stored) {
@@ -221,19 +227,26 @@ Task<Result<cache::ImageRecord>> ImageService::register_image(std::string refere
     co_return image;
 }
 
-Task<Result<void>> ImageService::inspect(PlannedLayer layer, cache::LayerRecord& record, Deadline deadline)
+Task<Result<void>>
+ImageService::inspect(PlannedLayer layer, cache::LayerRecord& record, std::vector<Proved>& proved, Deadline deadline)
 {
     record.blob = to_record(layer.blob);
-    auto tree = catalogue_.add(layer.blob);
-    if (!tree) {
-        co_return fail(tree.error());
-    }
     for (const auto& device : layer.devices) {
         record.devices.push_back(to_record(device));
-        const auto added = catalogue_.add(device);
-        if (!added) {
-            co_return fail(added.error());
+        auto tree = catalogue_.candidate(device);
+        if (!tree) {
+            co_return fail(tree.error());
         }
+        const ByteRange first{0, kBlockSize};
+        auto rooted = co_await (*tree)->prepare(first, deadline); // is the root that of its tree?
+        if (!rooted) {
+            co_return fail(rooted.error(), fmt::format("device blob {}", device.digest.to_string()));
+        }
+        proved.push_back({std::move(*tree), device.repositories});
+    }
+    auto tree = catalogue_.candidate(layer.blob);
+    if (!tree) {
+        co_return fail(tree.error());
     }
     const auto block = co_await first_block(*tree, deadline);
     if (!block) {
@@ -244,6 +257,7 @@ Task<Result<void>> ImageService::inspect(PlannedLayer layer, cache::LayerRecord&
         co_return fail(superblock.error());
     }
     record.blob.compressed = superblock->compressed;
+    proved.push_back({*tree, layer.blob.repositories});
     co_return check_superblock(*superblock, layer);
 }
 

@@ -11,7 +11,9 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
+#include <vector>
 
 namespace sluice::daemon {
 
@@ -60,7 +62,15 @@ public:
 
 private:
     Task<Result<cache::ImageRecord>> register_image(std::string reference);
-    Task<Result<void>> inspect(PlannedLayer layer, cache::LayerRecord& record, Deadline deadline);
+
+    /// A blob whose root is known to be that of its bytes' tree, so that it may be served.
+    struct Proved {
+        std::shared_ptr<BlobTree> tree;
+        std::vector<std::string> repositories;
+    };
+
+    Task<Result<void>>
+    inspect(PlannedLayer layer, cache::LayerRecord& record, std::vector<Proved>& proved, Deadline deadline);
     Task<Result<cache::ImageRecord>> complete(cache::ImageRecord image, bool lazy_only);
     [[nodiscard]] bool trusts(const cache::ImageRecord& image) const;
     [[nodiscard]] Result<void> add_to_catalogue(const cache::ImageRecord& image);

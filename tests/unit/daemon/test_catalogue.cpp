@@ -51,6 +51,18 @@ TEST_F(CatalogueTest, OneBlobInTwoRepositoriesIsOneEntryTheNewestFirst)
     EXPECT_THAT((*second)->blob().repositories, ElementsAre("other.test/app", "registry.test/app"));
 }
 
+TEST_F(CatalogueTest, AWrongCandidateKeepsTheRightOneNotOut)
+{
+    auto wrong = blob_.info;
+    wrong.root = Digest{};
+    const auto candidate = catalogue_.candidate(wrong);
+    ASSERT_TRUE(candidate);
+    EXPECT_EQ(catalogue_.find(wrong.digest), nullptr);
+    ASSERT_TRUE(catalogue_.add(blob_.info));
+    EXPECT_FALSE(catalogue_.add(*candidate, wrong.repositories));
+    EXPECT_EQ(catalogue_.find(wrong.digest)->tree->blob().root, blob_.info.root);
+}
+
 TEST_F(CatalogueTest, RefusesASecondTruthAboutABlob)
 {
     ASSERT_TRUE(catalogue_.add(blob_.info));
