@@ -13,16 +13,27 @@ namespace sluice::protocol {
 
 Result<std::shared_ptr<FileHandle>> FileHandle::open(const std::filesystem::path& path, std::uint64_t size)
 {
-    constexpr int kFlags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
+    return open_with(O_CREAT, path, size);
+}
+
+Result<std::shared_ptr<FileHandle>> FileHandle::open_existing(const std::filesystem::path& path, std::uint64_t size)
+{
+    return open_with(0, path, size);
+}
+
+Result<std::shared_ptr<FileHandle>>
+FileHandle::open_with(int flags, const std::filesystem::path& path, std::uint64_t size)
+{
+    flags |= O_RDWR | O_CLOEXEC | O_NOFOLLOW;
     constexpr auto kSizeMax = static_cast<std::uint64_t>(std::numeric_limits<off_t>::max()) - kBlockSize;
     if (size > kSizeMax) {
         return fail_errno(EFBIG, path.string());
     }
     bool direct = true;
-    UniqueFd fd{kAdoptFd, ::open(path.c_str(), kFlags | O_DIRECT, 0600)};
+    UniqueFd fd{kAdoptFd, ::open(path.c_str(), flags | O_DIRECT, 0600)};
     if (!fd && errno == EINVAL) {
         direct = false;
-        fd.reset(::open(path.c_str(), kFlags, 0600));
+        fd.reset(::open(path.c_str(), flags, 0600));
     }
     if (!fd) {
         return fail_errno(errno, path.string());

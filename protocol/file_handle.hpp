@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <utility>
 
 namespace sluice::protocol {
 
@@ -17,6 +18,10 @@ public:
     /// whole blocks. The error names the path.
     [[nodiscard]] static Result<std::shared_ptr<FileHandle>>
     open(const std::filesystem::path& path, std::uint64_t size);
+
+    /// The same for a file that must exist (code() ENOENT otherwise) and is never a symbolic link.
+    [[nodiscard]] static Result<std::shared_ptr<FileHandle>>
+    open_existing(const std::filesystem::path& path, std::uint64_t size);
 
     FileHandle(UniqueFd fd, std::filesystem::path path, bool direct);
 
@@ -32,7 +37,13 @@ public:
 
     [[nodiscard]] bool direct() const noexcept { return direct_; }
 
+    /// For the one who has renamed the file, before anybody else knows the handle: its name in error texts.
+    void moved_to(std::filesystem::path path) { path_ = std::move(path); }
+
 private:
+    [[nodiscard]] static Result<std::shared_ptr<FileHandle>>
+    open_with(int flags, const std::filesystem::path& path, std::uint64_t size);
+
     UniqueFd fd_;
     std::filesystem::path path_;
     bool direct_;

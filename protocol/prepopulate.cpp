@@ -117,6 +117,11 @@ Result<void> Prepopulation::commit()
             fmt::format("{}: {} is still missing", printable(target_.cookie), missing->front().to_string())
         );
     }
+    return commit_unfilled();
+}
+
+Result<void> Prepopulation::commit_unfilled()
+{
     const auto store = target_.cache_dir / "cache";
     const auto volume = store / volume_directory(target_.volume);
     const auto fan = volume / fan_directory(target_.volume, target_.cookie);

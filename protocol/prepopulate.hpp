@@ -42,6 +42,9 @@ public:
     /// there is a file of that name already.
     [[nodiscard]] Result<void> commit();
 
+    /// The same with whatever holes the file has: for those who go on filling it where it lies then.
+    [[nodiscard]] Result<void> commit_unfilled();
+
 private:
     Prepopulation(Target target, std::shared_ptr<FileHandle> file);
 
