@@ -162,9 +162,9 @@ Json ControlApi::status() const
         {"domain_id", parts_.config.domain_id},
         {"cache", describe_cache(parts_.config)},
         {"images", parts_.images.images().size()},
-        {"blobs", {{"known", parts_.catalogue.entries().size()}, {"open", parts_.objects.objects_open()}}},
+        {"blobs", {{"known", parts_.catalogue.entries().size()}, {"open", parts_.front_ends.objects_open()}}},
         {"counters", to_json(parts_.counters)},
-        {"in_flight", {{"reads", parts_.objects.reads_waiting()}, {"bytes", parts_.objects.bytes_in_flight()}}},
+        {"in_flight", {{"reads", parts_.front_ends.reads_waiting()}, {"bytes", parts_.front_ends.bytes_in_flight()}}},
     };
     status.update(parts_.device_status());
     return status;
@@ -187,7 +187,7 @@ Task<Result<Json>> ControlApi::blobs()
         row.blob = entry.tree->blob();
         row.last_error = entry.last_error;
         row.present = parts_.offline.progress(digest);
-        if (const auto* filler = parts_.objects.find(digest); filler != nullptr) {
+        if (const auto* filler = parts_.front_ends.find(digest); filler != nullptr) {
             row.open = true;
             row.last_error = filler->last_error();
             const auto present = filler->bytes_present();

@@ -5,8 +5,8 @@
 #include "base/worker_pool.hpp"
 #include "daemon/config.hpp"
 #include "daemon/control_server.hpp"
+#include "daemon/front_ends.hpp"
 #include "daemon/image_service.hpp"
-#include "daemon/object_service.hpp"
 #include "daemon/offline_fill.hpp"
 
 #include <functional>
@@ -24,7 +24,7 @@ public:
         Counters& counters;
         Catalogue& catalogue;
         ImageService& images;
-        ObjectService& objects;
+        FrontEnds& front_ends;
         OfflineFill& offline;
         std::function<Json()> device_status; ///< what the front end has to add to the status
     };

@@ -100,8 +100,8 @@ Daemon::Daemon(EventLoop& loop, const Config& config, protocol::KernelIo& io, st
 
 Daemon::~Daemon()
 {
-    if (device_ != nullptr) {
-        device_->stop();
+    if (front_ends_ != nullptr) {
+        front_ends_->stop();
     }
 }
 
@@ -147,12 +147,9 @@ void Daemon::make_services()
     sources_ = std::make_unique<fetcher::Sources>(loop_, registry_options(config_), buffers_, &trust::sha256);
     services_ = std::make_unique<FillServices>(FillServices{loop_, workers_, *sources_, trees_.get(), counters_});
     catalogue_ = std::make_unique<Catalogue>(*services_);
-    objects_ = std::make_unique<ObjectService>(*services_, policy_, *catalogue_, [this](const Error& why) {
-        log::error("{}; every mount has to be unmounted before sluiced can serve again", why.text());
-        stop(1);
-    });
+    front_ends_ = std::make_unique<FrontEnds>();
     OfflineFill::Place place{config_.dir, cache_dir_->prefill(), volume_of(config_.domain_id)};
-    offline_ = std::make_unique<OfflineFill>(*services_, policy_, *objects_, std::move(place));
+    offline_ = std::make_unique<OfflineFill>(*services_, policy_, *front_ends_, std::move(place));
     ImageService::Options options;
     options.platform = fetcher::host_platform();
     options.lazy_only = config_.lazy_only;
@@ -160,10 +157,20 @@ void Daemon::make_services()
     images_ = std::make_unique<ImageService>(*services_, *sources_, keys_, *catalogue_, *store_, complete, options);
 }
 
-Result<void> Daemon::start_device()
+Result<void> Daemon::add_front_end(std::string name, std::unique_ptr<protocol::Device> device)
 {
-    device_ = std::make_unique<protocol::CachefilesDevice>(loop_, io_, device_config(config_));
-    return device_->start(*objects_);
+    auto objects = std::make_unique<ObjectService>(*services_, policy_, *catalogue_, [this](const Error& why) {
+        log::error("{}; every mount has to be unmounted before sluiced can serve again", why.text());
+        stop(1);
+    });
+    return front_ends_->start(FrontEnd{std::move(name), std::move(device), std::move(objects)});
+}
+
+Result<void> Daemon::start_front_ends()
+{
+    auto cachefiles = std::make_unique<protocol::CachefilesDevice>(loop_, io_, device_config(config_));
+    cachefiles_ = cachefiles.get();
+    return add_front_end("cachefiles", std::move(cachefiles));
 }
 
 Result<void> Daemon::start()
@@ -179,11 +186,11 @@ Result<void> Daemon::start()
         if (auto loaded = images_->load(); !loaded) {
             return loaded;
         }
-        if (auto started = start_device(); !started) {
+        if (auto started = start_front_ends(); !started) {
             return started;
         }
         ControlApi::Parts parts{
-            loop_, workers_, config_, counters_, *catalogue_, *images_, *objects_, *offline_, [this] {
+            loop_, workers_, config_, counters_, *catalogue_, *images_, *front_ends_, *offline_, [this] {
                 return device_status();
             }};
         api_ = std::make_unique<ControlApi>(std::move(parts));
@@ -216,13 +223,13 @@ Result<void> Daemon::start()
 void Daemon::stop(int code)
 {
     loop_.notify("STOPPING=1");
-    device_->stop();
+    front_ends_->stop();
     loop_.exit(code);
 }
 
 Json Daemon::device_status() const
 {
-    const auto stats = device_->stats();
+    const auto stats = cachefiles_->stats();
     Json keys = Json::array();
     for (const auto& key : keys_.keys()) {
         keys.push_back({{"id", key.id().to_string()}, {"name", key.name()}});
@@ -231,7 +238,7 @@ Json Daemon::device_status() const
     const bool known = ::uname(&kernel) == 0;
     return {
         {"front_end", {{"name", "cachefiles"}, {"why", "/dev/cachefiles is there and takes on-demand mode"}}},
-        {"kernel", {{"release", known ? kernel.release : "unknown"}, {"restore", device_->can_restore()}}},
+        {"kernel", {{"release", known ? kernel.release : "unknown"}, {"restore", cachefiles_->can_restore()}}},
         {"trusted_keys", keys},
         {"device",
          {

@@ -8,9 +8,9 @@
 #include "daemon/config.hpp"
 #include "daemon/control_api.hpp"
 #include "daemon/control_server.hpp"
+#include "daemon/front_ends.hpp"
 #include "daemon/image_service.hpp"
 #include "daemon/layer_reaper.hpp"
-#include "daemon/object_service.hpp"
 #include "daemon/offline_fill.hpp"
 #include "fetcher/source.hpp"
 #include "protocol/cachefiles_device.hpp"
@@ -44,7 +44,8 @@ private:
     [[nodiscard]] Result<void> open_cache();
     [[nodiscard]] Result<void> load_keys();
     void make_services();
-    [[nodiscard]] Result<void> start_device();
+    [[nodiscard]] Result<void> add_front_end(std::string name, std::unique_ptr<protocol::Device> device);
+    [[nodiscard]] Result<void> start_front_ends();
     [[nodiscard]] Json device_status() const;
 
     EventLoop& loop_;
@@ -63,8 +64,8 @@ private:
     std::unique_ptr<FillServices> services_; ///< what the services below share
     std::unique_ptr<ImageStore> store_;
     std::unique_ptr<Catalogue> catalogue_;
-    std::unique_ptr<protocol::CachefilesDevice> device_; ///< outlives the objects, whose reads it answers
-    std::unique_ptr<ObjectService> objects_;
+    std::unique_ptr<FrontEnds> front_ends_;
+    protocol::CachefilesDevice* cachefiles_ = nullptr; ///< one of front_ends_, where it is served
     std::unique_ptr<OfflineFill> offline_;
     std::unique_ptr<ImageService> images_;
     std::unique_ptr<ControlApi> api_;

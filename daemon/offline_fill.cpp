@@ -34,7 +34,7 @@ Task<Result<void>> OfflineFill::complete(std::shared_ptr<BlobTree> tree)
 {
     const auto& blob = tree->blob();
     const auto cookie = cookie_of(blob.digest);
-    if (const auto* open = objects_.find(blob.digest); open != nullptr) {
+    if (const auto* open = front_ends_.find(blob.digest); open != nullptr) {
         const auto present = open->bytes_present();
         if (present && *present == blob.erofs_size) {
             co_return Result<void>{};

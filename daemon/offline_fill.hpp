@@ -2,7 +2,7 @@
 #pragma once
 
 #include "daemon/blob_filler.hpp"
-#include "daemon/object_service.hpp"
+#include "daemon/front_ends.hpp"
 
 #include <filesystem>
 #include <map>
@@ -22,8 +22,8 @@ public:
         std::string volume;
     };
 
-    OfflineFill(FillServices& services, const FillPolicy& policy, const ObjectService& objects, Place place)
-        : services_{services}, policy_{policy}, objects_{objects}, place_{std::move(place)}
+    OfflineFill(FillServices& services, const FillPolicy& policy, const FrontEnds& front_ends, Place place)
+        : services_{services}, policy_{policy}, front_ends_{front_ends}, place_{std::move(place)}
     {}
 
     [[nodiscard]] Task<Result<void>> complete(std::shared_ptr<BlobTree> tree);
@@ -34,7 +34,7 @@ public:
 private:
     FillServices& services_;
     const FillPolicy& policy_;
-    const ObjectService& objects_;
+    const FrontEnds& front_ends_;
     Place place_;
     std::map<Digest, const BlobFiller*> filling_;
 };

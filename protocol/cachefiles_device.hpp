@@ -31,7 +31,7 @@ public:
     [[nodiscard]] Result<void> start(RequestHandler& handler) override;
     void stop() override;
 
-    [[nodiscard]] DeviceStats stats() const;
+    [[nodiscard]] DeviceStats stats() const override;
 
     /// The device's descriptor once started, -1 before; for a descriptor store, and for culling.
     [[nodiscard]] int fd() const noexcept { return fd_.get(); }

@@ -6,6 +6,7 @@
 #include "base/byte_range.hpp"
 #include "base/ids.hpp"
 #include "base/result.hpp"
+#include "protocol/device_stats.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -129,6 +130,8 @@ public:
     [[nodiscard]] virtual Result<void> start(RequestHandler& handler) = 0;
     /// Stops taking requests; those already delivered can still be answered.
     virtual void stop() = 0;
+
+    [[nodiscard]] virtual DeviceStats stats() const = 0;
 };
 
 } // namespace sluice::protocol
