@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The kernel's hole probing over any file that can seek: the pure part of sluice.h, and what the
-// tests drive with models. Free of the C++ runtime, so that libsluice.so needs none.
+// tests drive with models. Keeps no state and never throws.
 #pragma once
 
 #include "lib/sluice.h"

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/client.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+namespace sluice::lib {
+
+std::shared_ptr<BlobFile> Blob::file() const
+{
+    const std::lock_guard lock{mutex_};
+    return file_;
+}
+
+int Blob::lend_fd()
+{
+    const std::lock_guard lock{mutex_};
+    if (std::ranges::find(lent_, file_) == lent_.end()) {
+        lent_.push_back(file_);
+    }
+    return file_->fd();
+}
+
+int Blob::adopt(const OpenedObject& opened, UniqueFd fd)
+{
+    std::shared_ptr<BlobFile> file;
+    if (const int refused = BlobFile::open(std::move(fd), opened.size, file); refused != 0) {
+        return refused;
+    }
+    auto digest = digest_text(opened.digest);
+    const std::lock_guard lock{mutex_};
+    if (!file_) {
+        size_ = opened.size;
+        digest_ = std::move(digest);
+    } else if (opened.size != size_ || digest != digest_) {
+        return -ESTALE;
+    }
+    if (!file_ || !file_->same_inode(*file)) {
+        file_ = std::move(file); // whoever reads the old one ends with it; its holes will not be filled any more
+    }
+    return 0;
+}
+
+} // namespace sluice::lib

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The connection's thread. It holds the lock but while it sleeps and while it copies a blob's bytes into a caller's
+// buffer.
+#include "lib/client.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+namespace sluice::lib {
+
+namespace {
+
+constexpr unsigned kReadsPerTurn = 16;
+constexpr unsigned kMessagesPerTurn = 256;
+
+} // namespace
+
+void Client::run()
+{
+    std::unique_lock lock{mutex_};
+    while (!stopping_) {
+        try {
+            turn(lock);
+        } catch (const std::bad_alloc&) {
+            drop(-ENOMEM); // what was lost on the way is asked for again
+        }
+        sleep(lock);
+    }
+    link_.close();
+    session_.cancel_all(-ECANCELED);
+    runnable_.clear();
+    reads_.clear(); // nobody can reap them any more
+}
+
+void Client::turn(std::unique_lock<std::mutex>& lock)
+{
+    receive_all();
+    const auto now = std::chrono::steady_clock::now();
+    session_.expire(now);
+    run_reads(lock);
+    if (!link_.is_open() && session_.wants_connection() && session_.connect_at() <= now) {
+        connect(now);
+    }
+    send_all();
+}
+
+void Client::sleep(std::unique_lock<std::mutex>& lock)
+{
+    std::array<pollfd, 2> watched{{{wake_fd_.get(), POLLIN, 0}, {link_.fd(), POLLIN, 0}}};
+    if (blocked_) {
+        watched[1].events |= POLLOUT;
+    }
+    timespec left{};
+    timespec* until = &left;
+    if (runnable_.empty() && !stopping_) {
+        const auto at = session_.wake_at();
+        if (!at || *at == TimePoint::max()) {
+            until = nullptr;
+        } else if (const auto wait = *at - std::chrono::steady_clock::now(); wait.count() > 0) {
+            const auto whole = std::chrono::duration_cast<std::chrono::seconds>(wait);
+            left = {whole.count(), std::chrono::nanoseconds{wait - whole}.count()};
+        }
+    }
+    lock.unlock();
+    (void)::ppoll(watched.data(), link_.is_open() ? 2 : 1, until, nullptr); // all are tried again, whatever it says
+    std::uint64_t counted = 0;
+    const auto got = ::read(wake_fd_.get(), &counted, sizeof counted);
+    (void)got;
+    lock.lock();
+}
+
+void Client::connect(TimePoint now)
+{
+    if (const int failed = link_.open(options_.socket_path); failed != 0) {
+        session_.disconnected(now, failed);
+        return;
+    }
+    session_.connected();
+}
+
+void Client::drop(int error)
+{
+    link_.close();
+    blocked_ = false;
+    session_.disconnected(std::chrono::steady_clock::now(), error);
+}
+
+void Client::receive_all()
+{
+    for (unsigned i = 0; link_.is_open() && i < kMessagesPerTurn; ++i) {
+        Link::Message message;
+        const int status = link_.receive(message);
+        if (status == -EAGAIN) {
+            return;
+        }
+        if (status != 0) {
+            drop(status);
+        } else if (!session_.received(message.bytes, std::move(message.fd))) {
+            drop(-EPROTO);
+        }
+    }
+}
+
+void Client::send_all()
+{
+    blocked_ = false;
+    while (link_.is_open() && !blocked_) {
+        const auto* message = session_.next();
+        if (message == nullptr) {
+            return;
+        }
+        const int status = link_.send(*message);
+        if (status == 0) {
+            session_.sent();
+        } else if (status == -EAGAIN) {
+            blocked_ = true;
+        } else {
+            drop(status);
+        }
+    }
+}
+
+void Client::run_reads(std::unique_lock<std::mutex>& lock)
+{
+    for (unsigned i = 0; i < kReadsPerTurn && !runnable_.empty() && !stopping_; ++i) {
+        const auto id = runnable_.front();
+        runnable_.pop_front();
+        auto& read = *reads_.at(id);
+        AsyncRead::Step step;
+        if (!read.cancelled) {
+            lock.unlock();
+            step = read.step(kMostFill);
+            lock.lock();
+        }
+        settle(read, step);
+    }
+}
+
+void Client::settle(AsyncRead& read, AsyncRead::Step step)
+{
+    if (read.cancelled) {
+        read.stop(-ECANCELED);
+        step = {};
+    }
+    switch (step.what) {
+    case AsyncRead::Step::What::kDone:
+        complete(read.id);
+        break;
+    case AsyncRead::Step::What::kAgain:
+        runnable_.push_back(read.id);
+        break;
+    case AsyncRead::Step::What::kFill:
+        read.waits_for = session_.read(
+            read.blob().id,
+            step.offset,
+            std::min<std::uint64_t>(step.length, session_.limits().read),
+            read.deadline(),
+            [this, &read](int status) {
+                read.waits_for = 0;
+                read.filled(status);
+                runnable_.push_back(read.id);
+            }
+        );
+        break;
+    }
+}
+
+void Client::complete(std::uint64_t id)
+{
+    const auto node = reads_.extract(id);
+    const auto& read = *node.mapped();
+    completed_.push_back({id, read.user, read.result()});
+    const std::uint64_t one = 1;
+    const auto written = ::write(completed_fd_.get(), &one, sizeof one);
+    (void)written;
+}
+
+} // namespace sluice::lib
