@@ -22,7 +22,6 @@ ErrorKind kind_of(CURLcode code) noexcept
     case CURLE_OUT_OF_MEMORY:
         return ErrorKind::kNoSpace;
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
         return ErrorKind::kInvalid;
     case CURLE_NOT_BUILT_IN:
         return ErrorKind::kUnsupported;
@@ -34,8 +33,9 @@ ErrorKind kind_of(CURLcode code) noexcept
     case CURLE_ABORTED_BY_CALLBACK:
         return ErrorKind::kInternal;
     default:
-        return ErrorKind::kTransient; // resolving, connecting, sending, receiving: the network in
-                                      // all its forms
+        // Resolving, connecting, sending, receiving: the network in all its forms. CURLE_UNSUPPORTED_PROTOCOL too:
+        // our URLs are http and https, so it says that what came was no HTTP.
+        return ErrorKind::kTransient;
     }
 }
 

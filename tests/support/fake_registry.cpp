@@ -180,6 +180,9 @@ bool FakeRegistry::answer_one(FakeHttpStream& stream, int fd, const FakeHttpRequ
         reset_connection(fd);
         return false;
     }
+    if (fault.garbage) {
+        return stream.send("this is no HTTP\r\n\r\n") && false;
+    }
     Answer answer;
     if (fault.status != 0) {
         answer.status = fault.status;

@@ -35,6 +35,7 @@ struct Fault {
     bool hold = false;                           ///< wait for release()
     bool hang = false;                           ///< wait for the end of the registry
     bool reset = false;                          ///< the connection is reset without an answer
+    bool garbage = false;                        ///< something that is no HTTP, then the end of the connection
     std::size_t trickle = 0;                     ///< bytes at a time, with a pause of a few milliseconds between them
 };
 

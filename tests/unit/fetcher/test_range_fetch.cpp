@@ -92,6 +92,13 @@ TEST_F(RangeFetch, AConnectionThatIsResetIsTriedAgain)
     expect_delivered({0, 8192});
 }
 
+TEST_F(RangeFetch, AnAnswerThatIsNoHttpIsTriedAgain)
+{
+    registry->script("/blobs/", Fault{.garbage = true}, 2);
+    expect_delivered({0, 8192});
+    EXPECT_EQ(source().counters().retries, 2U);
+}
+
 TEST_F(RangeFetch, AServerErrorIsTriedAgainUntilTheTriesAreUsedUp)
 {
     options.retry.tries = 3;
