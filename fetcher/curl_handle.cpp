@@ -22,6 +22,7 @@ ErrorKind kind_of(CURLcode code) noexcept
     case CURLE_OUT_OF_MEMORY:
         return ErrorKind::kNoSpace;
     case CURLE_URL_MALFORMAT:
+    case CURLE_UNSUPPORTED_PROTOCOL:
         return ErrorKind::kInvalid;
     case CURLE_NOT_BUILT_IN:
         return ErrorKind::kUnsupported;
@@ -33,9 +34,8 @@ ErrorKind kind_of(CURLcode code) noexcept
     case CURLE_ABORTED_BY_CALLBACK:
         return ErrorKind::kInternal;
     default:
-        // Resolving, connecting, sending, receiving: the network in all its forms. CURLE_UNSUPPORTED_PROTOCOL too:
-        // our URLs are http and https, so it says that what came was no HTTP.
-        return ErrorKind::kTransient;
+        return ErrorKind::kTransient; // resolving, connecting, sending, receiving: the network in
+                                      // all its forms
     }
 }
 
@@ -79,6 +79,13 @@ int CurlEasy::status() const noexcept
     long status = 0;
     curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
     return static_cast<int>(status);
+}
+
+CURLcode CurlEasy::meaning(CURLcode outcome) const noexcept
+{
+    long port = 0;
+    curl_easy_getinfo(easy_.get(), CURLINFO_PRIMARY_PORT, &port);
+    return outcome == CURLE_UNSUPPORTED_PROTOCOL && port != 0 ? CURLE_WEIRD_SERVER_REPLY : outcome;
 }
 
 Error curl_error(CURLcode code, std::string_view what)

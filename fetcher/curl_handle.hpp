@@ -60,6 +60,10 @@ public:
 
     [[nodiscard]] int status() const noexcept;
 
+    /// The outcome of the transfer, where libcurl's says two things: an unsupported protocol is a wrong URL, or, once
+    /// there was a connection, an answer that is no HTTP.
+    [[nodiscard]] CURLcode meaning(CURLcode outcome) const noexcept;
+
     [[nodiscard]] CURL* raw() const noexcept { return easy_.get(); }
 
 private:

@@ -129,7 +129,7 @@ private:
             return fail(ErrorKind::kTimeout, fmt::format("{}: no answer in time", what()));
         }
         if (code != CURLE_OK) {
-            return fail(curl_error(code, what()));
+            return fail(curl_error(transfer_.easy().meaning(code), what()));
         }
         response_.status = transfer_.easy().status();
         return std::move(response_);

@@ -248,7 +248,7 @@ Result<RangeReply> RangeRequest::conclude()
         return fail(ErrorKind::kTimeout, fmt::format("{}: not all of it came in time", what()));
     }
     if (*done_ != CURLE_OK) {
-        return fail(curl_error(*done_, what()));
+        return fail(curl_error(transfer_.easy().meaning(*done_), what()));
     }
     return fail(
         ErrorKind::kTransient,
