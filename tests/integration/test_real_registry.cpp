@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fstream>
+#include <gmock/gmock.h>
 #include <memory>
 #include <netinet/in.h>
 #include <spawn.h>
@@ -24,6 +25,8 @@
 
 namespace sluice::fetcher {
 namespace {
+
+using ::testing::ElementsAre;
 
 /// A port that was free a moment ago.
 std::uint16_t free_port()
@@ -103,17 +106,26 @@ protected:
              "subjectAltName=IP:127.0.0.1"},
             log
         ));
+        start_registry("");
+    }
+
+    /// Starts it, anew if it runs; `more` goes into the section "http" of its configuration.
+    void start_registry(const std::string& more)
+    {
+        stop_registry();
+        const auto log = path("log");
         const auto port = free_port();
         host_ = fmt::format("127.0.0.1:{}", port);
         const auto config = directory_.write(
             "config.yml",
             fmt::format(
                 "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {}\n  tls:\n"
-                "    certificate: {}\n    key: {}\n",
+                "    certificate: {}\n    key: {}\n{}",
                 path("storage"),
                 host_,
                 path("cert.pem"),
-                path("key.pem")
+                path("key.pem"),
+                more
             )
         );
         pid_ = start({"docker-registry", "serve", config}, log);
@@ -130,11 +142,47 @@ protected:
         sources_.reset();
         pool_.reset();
         loop_.reset();
+        stop_registry();
+        FdLeakTest::TearDown();
+    }
+
+    void stop_registry()
+    {
         if (pid_ > 0) {
             ::kill(pid_, SIGKILL);
             ::waitpid(pid_, nullptr, 0);
+            pid_ = -1;
         }
-        FdLeakTest::TearDown();
+    }
+
+    /// The protocols of the requests for `blob`, by the registry's own log, once it has told of `count` of them.
+    std::vector<std::string> protocols(const BlobLocation& blob, std::size_t count)
+    {
+        const auto request = "\"GET /v2/team/app/blobs/" + blob.digest.to_string() + ' ';
+        std::vector<std::string> found;
+        EXPECT_TRUE(test::run_until(*loop_, [&] {
+            found.clear();
+            std::ifstream log{path("log")};
+            for (std::string line; std::getline(log, line);) {
+                if (const auto at = line.find(request); at != std::string::npos) {
+                    const auto begin = at + request.size();
+                    found.push_back(line.substr(begin, line.find('"', begin) - begin));
+                }
+            }
+            return found.size() >= count;
+        }));
+        return found;
+    }
+
+    void fetch_parts(const BlobLocation& blob, const std::string& content, std::uint64_t count)
+    {
+        for (std::uint64_t part = 0; part < count; ++part) {
+            const ByteRange range{part * 4096, (part + 1) * 4096};
+            Sink sink;
+            const auto fetched = run(source().fetch(blob, range, sink, deadline()));
+            ASSERT_TRUE(fetched) << fetched.error().text();
+            EXPECT_TRUE(sink.bytes == content.substr(range.begin(), range.size()));
+        }
     }
 
     Sources& source()
@@ -204,6 +252,23 @@ TEST_F(RealRegistry, ABlobThatWasPushedComesBackInRanges)
     const auto nothing = run(source().blob_exists(repository(), trust::sha256({}), deadline()));
     ASSERT_TRUE(nothing) << nothing.error().text();
     EXPECT_FALSE(*nothing);
+}
+
+TEST_F(RealRegistry, Http2IsSpokenWhereItIsOffered)
+{
+    const auto content = some_bytes(100'000);
+    const auto blob = push(content);
+    fetch_parts(blob, content, 3);
+    EXPECT_THAT(protocols(blob, 3), ElementsAre("HTTP/2.0", "HTTP/2.0", "HTTP/2.0"));
+}
+
+TEST_F(RealRegistry, Http11IsSpokenWhereNothingElseIsOffered)
+{
+    start_registry("  http2:\n    disabled: true\n");
+    const auto content = some_bytes(100'000);
+    const auto blob = push(content);
+    fetch_parts(blob, content, 2);
+    EXPECT_THAT(protocols(blob, 2), ElementsAre("HTTP/1.1", "HTTP/1.1"));
 }
 
 TEST_F(RealRegistry, AnImageThatWasPushedResolves)
