@@ -3,9 +3,11 @@
 
 #include "base/text.hpp"
 
+#include <cerrno>
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
+#include <optional>
 #include <set>
 #include <sys/stat.h>
 #include <tuple>
@@ -17,7 +19,10 @@ namespace {
 /// What two processes with the same view of the mounts have in common.
 using View = std::tuple<std::uint64_t, std::uint64_t, std::uint64_t>;
 
-std::optional<View> view_of(const std::string& process)
+/// Nothing when the process has ended, or forbids to be looked into even by us (PID 1 of some sandboxes). A layer that
+/// only such a one holds is unmounted here and lives on there; were it an error, no layer would ever be released on
+/// such a machine. Any other failure is one: it may hide a user of a layer.
+Result<std::optional<View>> view_of(const std::string& process)
 {
     struct statx ns {};
 
@@ -26,9 +31,12 @@ std::optional<View> view_of(const std::string& process)
     // Without asking a server anything: a root directory on a dead NFS must not hold us up.
     if (::statx(AT_FDCWD, (process + "/ns/mnt").c_str(), AT_STATX_DONT_SYNC, STATX_INO, &ns) != 0 ||
         ::statx(AT_FDCWD, (process + "/root").c_str(), AT_STATX_DONT_SYNC, STATX_INO | STATX_MNT_ID, &root) != 0) {
-        return std::nullopt; // it has ended
+        if (errno == ENOENT || errno == ESRCH || errno == EACCES || errno == EPERM) {
+            return std::optional<View>{};
+        }
+        return fail_errno(errno, process);
     }
-    return View{ns.stx_ino, root.stx_mnt_id, root.stx_ino};
+    return std::optional{View{ns.stx_ino, root.stx_mnt_id, root.stx_ino}};
 }
 
 } // namespace
@@ -37,8 +45,12 @@ Result<std::vector<MountTable>> read_all_mount_tables(const std::string& proc)
 {
     std::vector<MountTable> tables;
     std::set<View> seen;
-    if (const auto own = view_of(proc + "/self")) {
-        seen.insert(*own);
+    const auto own = view_of(proc + "/self");
+    if (!own) {
+        return fail(own.error());
+    }
+    if (*own) {
+        seen.insert(**own);
     }
     auto own_table = read_mount_table(proc + "/self/mountinfo");
     if (!own_table) {
@@ -61,14 +73,18 @@ Result<std::vector<MountTable>> read_all_mount_tables(const std::string& proc)
         }
         const std::string process = fmt::format("{}/{}", proc, name);
         const auto view = view_of(process);
-        if (!view || seen.contains(*view)) {
+        if (!view) {
+            return fail(view.error());
+        }
+        if (!*view || seen.contains(**view)) {
             continue;
         }
         auto table = read_mount_table(process + "/mountinfo");
         if (table) {
-            seen.insert(*view);
+            seen.insert(**view);
             tables.push_back(std::move(*table));
-        } else if (view_of(process)) { // it lives and hides its mounts: whoever decides by them must know
+        } else if (const auto still = view_of(process); !still || *still) {
+            // It lives and hides its mounts: whoever decides by them must know.
             return fail(std::move(table).error());
         }
     }

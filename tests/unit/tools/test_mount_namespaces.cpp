@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Layers that are in use, or seem to be, in mount namespaces other than ours.
+#include "tests/support/temp_dir.hpp"
 #include "tests/unit/tools/erofs_fixture.hpp"
+#include "tools/mount_namespaces.hpp"
 
 #include <csignal>
 #include <fcntl.h>
@@ -167,6 +169,25 @@ TEST_F(MountingTest, ASlaveNamespaceWithOnlyTheLayersCopyLetsItGo)
     ASSERT_TRUE(released);
     EXPECT_EQ(released->released, Names{"a"});
     EXPECT_EQ(layer_directories(), Names{}) << "a copy that stayed would keep the directory busy";
+}
+
+TEST(MountNamespaces, AFailureToLookIntoAProcessIsAnErrorUnlessItHasEnded)
+{
+    // A folder in the place of /proc; a link to itself cannot be followed.
+    const TempDir proc;
+    (void)proc.write("self/mountinfo", "");
+    (void)proc.write("self/ns/mnt", "");
+    (void)proc.write("self/root", "");
+    std::filesystem::create_directories(proc.path() / "70");
+    const auto without = tools::read_all_mount_tables(proc.path().string());
+    ASSERT_TRUE(without) << without.error().text();
+    EXPECT_EQ(without->size(), 1U);
+
+    std::filesystem::create_directories(proc.path() / "71/ns");
+    std::filesystem::create_symlink("mnt", proc.path() / "71/ns/mnt");
+    const auto hidden = tools::read_all_mount_tables(proc.path().string());
+    ASSERT_FALSE(hidden);
+    EXPECT_NE(hidden.error().text().find("/71"), std::string::npos) << hidden.error().text();
 }
 
 } // namespace sluice::test
