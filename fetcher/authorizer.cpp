@@ -60,7 +60,7 @@ Task<std::string> Authorizer::header(AuthScope scope)
     if (it == known_.end()) {
         co_return std::string{};
     }
-    auto cached = tokens_.find(key_for(scope), SteadyClock::now());
+    auto cached = tokens_.find(key_for(scope), options_.now());
     if (!cached.empty()) {
         co_return cached;
     }
@@ -94,7 +94,7 @@ Authorizer::answer(AuthScope scope, std::string registry_scheme, std::vector<std
     }
     const auto key = key_for(scope);
     tokens_.drop(key, rejected);
-    auto current = tokens_.find(key, SteadyClock::now());
+    auto current = tokens_.find(key, options_.now());
     if (!current.empty()) {
         co_return current; // somebody has renewed it since our request went out
     }
@@ -151,7 +151,7 @@ Task<Result<std::string>> Authorizer::renew_now(AuthScope scope, AuthChallenge c
     }
     const auto identity = identity_of(credential);
     known_.insert_or_assign(flight_key(scope), Known{challenge, identity});
-    const auto now = SteadyClock::now();
+    const auto now = options_.now();
     const auto until = now + usable_lifetime(lifetime, static_cast<std::uint32_t>(random_()));
     tokens_.put({registry, identity, scope.to_string()}, header, until, now);
     co_return header;

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,8 @@ struct RegistryOptions {
     std::string credentials_file;      ///< docker's config.json or podman's auth.json; empty: anonymous
     std::vector<std::string> insecure; ///< registries ("host[:port]") that are spoken to in plain http
     BackoffPolicy retry{.tries = 6};
-    milliseconds token_timeout{10'000};        ///< for a token, credential helper included
+    std::function<TimePoint()> now = &SteadyClock::now; ///< by which tokens grow old; another one for tests
+    milliseconds token_timeout{10'000};                 ///< for a token, credential helper included
     std::uint64_t max_skip = 16 * 1024 * 1024; ///< of a body that ignores Range, bytes thrown away to get at ours
 };
 

@@ -127,12 +127,17 @@ TEST_F(AuthAndRedirects, ARevokedTokenIsRenewed)
 TEST_F(AuthAndRedirects, ATokenIsRenewedWithoutAskingTheRegistryFirst)
 {
     registry->require_bearer();
-    registry->set_token_lifetime(1); // used for 0.8 s at most
+    registry->set_token_lifetime(1000); // used for 800 s at most, and 700 s at least
+    auto passed = milliseconds{0};
+    options.now = [&passed] { return SteadyClock::now() + passed; };
     ASSERT_TRUE(fetch_some());
-    ASSERT_TRUE(test::run_until(*loop, [&, until = Deadline::after(milliseconds{850})] { return until.passed(); }));
+    passed = std::chrono::seconds{600};
+    ASSERT_TRUE(fetch_some());
+    EXPECT_EQ(registry->count_requests("/token"), 1U);
+    passed = std::chrono::seconds{801};
     ASSERT_TRUE(fetch_some());
     EXPECT_EQ(registry->count_requests("/token"), 2U);
-    EXPECT_EQ(registry->count_requests("/blobs/"), 3U);
+    EXPECT_EQ(registry->count_requests("/blobs/"), 4U) << "a token that had ended was used";
 }
 
 TEST_F(AuthAndRedirects, CredentialsAreReadAnewAtEachRefusal)
