@@ -20,6 +20,11 @@ same_piece() {
     cmp -s <(piece "$work/mnt" "$1") <(piece "$work/tree" "$1")
 }
 
+say "a hang-up signal is ignored"
+kill -HUP "$daemon_pid"
+same_piece 400 || die "the daemon does not serve after a SIGHUP"
+daemon_answers >"$work/status"
+
 say "gone: connection refused"
 stop_registry
 must_fail piece "$work/mnt" 600
