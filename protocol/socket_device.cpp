@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "protocol/socket_device.hpp"
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <system_error>
+#include <unistd.h>
+
+namespace sluice::protocol {
+
+namespace {
+
+constexpr int kAcceptsPerTurn = 16;
+constexpr milliseconds kPause{500}; ///< when there is no descriptor to accept with
+
+/// Who may connect at all: the finer distinction is made by peer credentials.
+mode_t socket_mode(std::size_t groups) noexcept
+{
+    return groups == 0 ? 0600 : groups == 1 ? 0660 : 0666;
+}
+
+} // namespace
+
+SocketDevice::SocketDevice(EventLoop& loop, WorkerPool& workers, Config config, ResolveImage resolve)
+    : loop_{loop}
+    , workers_{workers}
+    , config_{std::move(config)}
+    , resolve_{std::move(resolve)}
+    , self_{std::make_shared<SocketDevice*>(this)}
+    , resume_{loop, [this] { source_->set_events(EPOLLIN); }}
+{}
+
+SocketDevice::~SocketDevice()
+{
+    stop();
+}
+
+Result<void> SocketDevice::start(RequestHandler& handler)
+{
+    assert(loop_.in_loop_thread() && !listener_);
+    const auto& groups = config_.groups;
+    auto listener = listen_seqpacket(
+        config_.socket, socket_mode(groups.size()), groups.size() == 1 ? std::optional{groups.front()} : std::nullopt
+    );
+    if (!listener) {
+        return fail(listener.error());
+    }
+    listener_ = std::move(*listener);
+    objects_ = std::make_shared<SocketObjects>(loop_, workers_, handler, config_.place);
+    source_ = std::make_unique<IoSource>(loop_, listener_.get(), EPOLLIN, [this](std::uint32_t) { accept_some(); });
+    return {};
+}
+
+void SocketDevice::stop()
+{
+    resume_.cancel();
+    source_.reset();
+    if (listener_) {
+        listener_.reset();
+        ::unlink(config_.socket.c_str());
+    }
+    clients_.clear();
+}
+
+DeviceStats SocketDevice::stats() const
+{
+    DeviceStats stats;
+    stats.opens = stats_.opens;
+    stats.opens_accepted = stats_.opens_accepted;
+    stats.opens_rejected = stats_.opens_rejected;
+    stats.reads = stats_.reads;
+    stats.reads_answered = stats_.reads_answered;
+    stats.reads_forgotten = stats_.cancelled;
+    stats.closes = stats_.closes;
+    stats.malformed = stats_.malformed;
+    stats.open_objects = objects_ ? objects_->size() : 0;
+    return stats;
+}
+
+SocketStats SocketDevice::socket_stats() const
+{
+    auto stats = stats_;
+    stats.connected = clients_.size();
+    stats.open_objects = objects_ ? objects_->size() : 0;
+    return stats;
+}
+
+void SocketDevice::accept_some()
+{
+    for (int i = 0; i < kAcceptsPerTurn; ++i) {
+        UniqueFd socket{kAdoptFd, ::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
+        if (!socket) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+                log::warning("library socket: cannot accept a connection: {}", std::system_category().message(errno));
+                source_->set_events(0); // it stays readable: without a pause the loop would spin on it
+                resume_.arm(kPause);
+            }
+            return;
+        }
+        const auto peer = peer_of(socket.get());
+        if (peer) {
+            add(std::move(socket), *peer);
+        }
+    }
+}
+
+int SocketDevice::refusal(const SocketPeer& peer) const
+{
+    const auto ours = [this](gid_t group) { return std::ranges::find(config_.groups, group) != config_.groups.end(); };
+    if (peer.uid != 0 && peer.uid != ::geteuid() && std::ranges::none_of(peer.groups, ours)) {
+        return -EACCES;
+    }
+    const auto same = std::ranges::count_if(clients_, [&](const auto& entry) { return entry.second.user == peer.uid; });
+    const bool too_many = clients_.size() >= config_.max_clients ||
+                          (peer.uid != 0 && static_cast<std::size_t>(same) >= config_.max_clients_per_user);
+    return too_many ? -EBUSY : 0;
+}
+
+void SocketDevice::add(UniqueFd socket, const SocketPeer& peer)
+{
+    ++stats_.clients;
+    const int refused = refusal(peer);
+    stats_.refused += refused != 0 ? 1U : 0U;
+    if (clients_.size() >= 2 * config_.max_clients) {
+        return; // not even a word of refusal
+    }
+    if (refused == -EACCES && complained_.size() < 100 && complained_.insert(peer.uid).second) {
+        log::warning(
+            "library socket: refused process {} of user {}: neither root nor in a library-group", peer.pid, peer.uid
+        );
+    }
+    auto client = std::make_shared<SocketClient>(
+        loop_,
+        std::move(socket),
+        refused,
+        SocketClient::Surroundings{*objects_, resolve_, stats_, config_.limits, config_.patience},
+        [this, peer](SocketClient& who, const std::string& why) { ended(who, peer, why); }
+    );
+    auto* raw = client.get();
+    clients_.emplace(raw, Connected{std::move(client), peer.uid});
+}
+
+void SocketDevice::ended(SocketClient& client, const SocketPeer& peer, const std::string& why)
+{
+    if (!why.empty()) {
+        log::info("library socket: process {} of user {} is cut off: {}", peer.pid, peer.uid, printable(why));
+    }
+    loop_.defer([weak = std::weak_ptr{self_}, gone = &client] {
+        if (const auto self = weak.lock()) {
+            (*self)->clients_.erase(gone);
+        }
+    });
+}
+
+} // namespace sluice::protocol

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/event_loop.hpp"
+#include "base/worker_pool.hpp"
+#include "protocol/device.hpp"
+#include "protocol/socket_client.hpp"
+#include "protocol/socket_listener.hpp"
+
+#include <filesystem>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace sluice::protocol {
+
+/// The front end for libsluice: blobs over a SOCK_SEQPACKET Unix socket, without the kernel's help and without root.
+/// The bytes themselves go through the backing files, of which clients get read-only descriptors. All calls on the
+/// loop's thread.
+class SocketDevice final : public Device {
+public:
+    struct Config {
+        std::filesystem::path socket;
+        std::vector<gid_t> groups; ///< whose members may open blobs, besides root and the user that the daemon runs as
+        SocketObjects::Place place;
+        SocketLimits limits;
+        std::size_t max_clients = 512;
+        std::size_t max_clients_per_user = 128; ///< root not counted
+        milliseconds patience{10'000};
+    };
+
+    SocketDevice(EventLoop& loop, WorkerPool& workers, Config config, ResolveImage resolve);
+    ~SocketDevice() override;
+
+    /// Makes the socket. The error names it.
+    [[nodiscard]] Result<void> start(RequestHandler& handler) override;
+    /// Ends all connections: what clients wait for they ask the daemon's successor for.
+    void stop() override;
+
+    [[nodiscard]] DeviceStats stats() const override;
+    [[nodiscard]] SocketStats socket_stats() const;
+
+private:
+    struct Connected {
+        std::shared_ptr<SocketClient> client;
+        uid_t user = 0;
+    };
+
+    void accept_some();
+    void add(UniqueFd socket, const SocketPeer& peer);
+    [[nodiscard]] int refusal(const SocketPeer& peer) const;
+    void ended(SocketClient& client, const SocketPeer& peer, const std::string& why);
+
+    EventLoop& loop_;
+    WorkerPool& workers_;
+    Config config_;
+    ResolveImage resolve_;
+    SocketStats stats_;
+    std::set<uid_t> complained_; ///< users about whose clients a line was logged
+    UniqueFd listener_;
+    std::shared_ptr<SocketDevice*> self_; // what deferred calls hold weakly
+    std::shared_ptr<SocketObjects> objects_;
+    std::unordered_map<SocketClient*, Connected> clients_;
+    Timer resume_;
+    std::unique_ptr<IoSource> source_; // last: its callback touches all of the above
+};
+
+} // namespace sluice::protocol
