@@ -57,7 +57,9 @@ struct Config {
     std::optional<std::filesystem::path> registry_credentials;
 
     std::filesystem::path control_socket = "/run/sluice/control.sock";
-    std::string control_group; ///< empty: root only
+    std::string control_group;                           ///< empty: root only
+    std::optional<std::filesystem::path> library_socket; ///< nothing: blobs.sock beside the control socket
+    std::vector<std::string> library_groups;             ///< who may open blobs there, besides root
     std::filesystem::path layers_dir = "/run/sluice/layers";
     std::string domain_id = "sluice";
 

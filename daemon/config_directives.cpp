@@ -62,6 +62,21 @@ Values get_thresholds(const Config& config)
     return {fmt::format("{} {}", text(thresholds.blocks), text(thresholds.files))};
 }
 
+bool add_library_group(Config& config, std::string_view value)
+{
+    constexpr char kForbidden[] = "/:,";
+    if (!is_plain_name(value, 32, kForbidden)) {
+        return false;
+    }
+    config.library_groups.emplace_back(value);
+    return true;
+}
+
+Values get_library_groups(const Config& config)
+{
+    return config.library_groups;
+}
+
 bool add_insecure(Config& config, std::string_view value)
 {
     auto host = parse_host(value);
@@ -145,6 +160,9 @@ const Directive kDirectives[] = {
      set_path<&Config::control_socket, kMaxSocketPath>, get_path<&Config::control_socket>},
     {"control-group", "NAME", "the name of a group", false,
      set_name<&Config::control_group, 32, kGroupForbidden>, get_name<&Config::control_group>},
+    {"library-socket", "PATH", "an absolute path of at most 107 bytes without \".\" and \"..\" in it", false,
+     set_path<&Config::library_socket, kMaxSocketPath>, get_optional_path<&Config::library_socket>},
+    {"library-group", "NAME", "the name of a group", true, add_library_group, get_library_groups},
     {"layers-dir", "PATH", kPathAllowed, false,
      set_path<&Config::layers_dir, kMaxPath>, get_path<&Config::layers_dir>},
     {"domain-id", "NAME", "one word of at most 248 characters without '/' and ','", false,

@@ -3,6 +3,7 @@
 
 #include "base/log.hpp"
 #include "daemon/cookies.hpp"
+#include "daemon/library_door.hpp"
 #include "protocol/prepopulate.hpp"
 #include "sluice_config.h"
 #include "trust/hasher.hpp"
@@ -173,6 +174,15 @@ Result<void> Daemon::start_front_ends()
     return add_front_end("cachefiles", std::move(cachefiles));
 }
 
+Result<void> Daemon::start_library_door()
+{
+    auto library = make_library_device(loop_, workers_, config_, cache_dir_->prefill(), *catalogue_, images_->images());
+    if (!library) {
+        return fail(library.error());
+    }
+    return add_front_end("library", std::move(*library));
+}
+
 Result<void> Daemon::start()
 {
     try {
@@ -187,6 +197,9 @@ Result<void> Daemon::start()
             return loaded;
         }
         if (auto started = start_front_ends(); !started) {
+            return started;
+        }
+        if (auto started = start_library_door(); !started) {
             return started;
         }
         ControlApi::Parts parts{

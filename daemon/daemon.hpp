@@ -46,6 +46,7 @@ private:
     void make_services();
     [[nodiscard]] Result<void> add_front_end(std::string name, std::unique_ptr<protocol::Device> device);
     [[nodiscard]] Result<void> start_front_ends();
+    [[nodiscard]] Result<void> start_library_door();
     [[nodiscard]] Json device_status() const;
 
     EventLoop& loop_;

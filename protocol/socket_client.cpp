@@ -127,7 +127,7 @@ void SocketClient::handle(const SocketMessage& message)
     } else if (const auto* blob = std::get_if<SocketOpenBlob>(&message)) {
         open(SLUICE_WIRE_OPEN_BLOB, blob->id, blob->digest);
     } else if (const auto* image = std::get_if<SocketOpenImage>(&message)) {
-        open(SLUICE_WIRE_OPEN_IMAGE, image->id, with_.resolve(image->reference, image->layer, image->device));
+        open(SLUICE_WIRE_OPEN_IMAGE, image->id, with_.names.find_part(image->reference, image->layer, image->device));
     } else if (const auto* read = std::get_if<SocketRead>(&message)) {
         handle(*read);
     } else if (const auto* close = std::get_if<SocketClose>(&message)) {
@@ -176,6 +176,9 @@ void SocketClient::open(std::uint16_t opcode, WireId id, const Result<Digest>& d
     if (!digest) {
         ++with_.stats.opens_rejected;
         answer(encode_status(opcode, id, errno_of(digest.error(), ENOENT)));
+    } else if (!with_.names.has_blob(*digest)) { // asked here, because the core writes a line for each it refuses
+        ++with_.stats.opens_rejected;
+        answer(encode_status(opcode, id, -ENOENT));
     } else if (take_request(opcode, id, 0)) {
         with_.objects.open(*digest, weak_from_this(), id);
     }

@@ -32,9 +32,12 @@ struct SocketStats {
     std::size_t open_objects = 0;
 };
 
-/// Which blob `layer` and `device` of a registered image are; the errno of the failure goes to the client.
-using ResolveImage =
-    std::function<Result<Digest>(const std::string& reference, std::uint32_t layer, std::uint32_t device)>;
+/// What clients may name. Asked on the loop's thread; must not wait.
+struct SocketNames {
+    std::function<bool(const Digest&)> has_blob;
+    /// Which blob `layer` and `device` of a registered image are; the errno of the failure goes to the client.
+    std::function<Result<Digest>(const std::string& reference, std::uint32_t layer, std::uint32_t device)> find_part;
+};
 
 /// One client's connection. Nothing that it sends, or does not read, costs more than a bounded amount of memory and
 /// anybody else's time. Its end gives back all that it has opened. On the loop's thread; held by a shared_ptr.
@@ -42,7 +45,7 @@ class SocketClient final : public SocketAsker, public std::enable_shared_from_th
 public:
     struct Surroundings {
         SocketObjects& objects;
-        const ResolveImage& resolve;
+        const SocketNames& names;
         SocketStats& stats;
         SocketLimits limits;
         milliseconds patience; ///< with a client that does not say HELLO, or does not read its answers

@@ -27,11 +27,11 @@ mode_t socket_mode(std::size_t groups) noexcept
 
 } // namespace
 
-SocketDevice::SocketDevice(EventLoop& loop, WorkerPool& workers, Config config, ResolveImage resolve)
+SocketDevice::SocketDevice(EventLoop& loop, WorkerPool& workers, Config config, SocketNames names)
     : loop_{loop}
     , workers_{workers}
     , config_{std::move(config)}
-    , resolve_{std::move(resolve)}
+    , names_{std::move(names)}
     , self_{std::make_shared<SocketDevice*>(this)}
     , resume_{loop, [this] { source_->set_events(EPOLLIN); }}
 {}
@@ -122,6 +122,12 @@ int SocketDevice::refusal(const SocketPeer& peer) const
     return too_many ? -EBUSY : 0;
 }
 
+bool SocketDevice::complain_about(uid_t user)
+{
+    constexpr std::size_t kMostUsers = 100;
+    return complained_.size() < kMostUsers && complained_.insert(user).second;
+}
+
 void SocketDevice::add(UniqueFd socket, const SocketPeer& peer)
 {
     ++stats_.clients;
@@ -130,7 +136,7 @@ void SocketDevice::add(UniqueFd socket, const SocketPeer& peer)
     if (clients_.size() >= 2 * config_.max_clients) {
         return; // not even a word of refusal
     }
-    if (refused == -EACCES && complained_.size() < 100 && complained_.insert(peer.uid).second) {
+    if (refused == -EACCES && complain_about(peer.uid)) {
         log::warning(
             "library socket: refused process {} of user {}: neither root nor in a library-group", peer.pid, peer.uid
         );
@@ -139,7 +145,7 @@ void SocketDevice::add(UniqueFd socket, const SocketPeer& peer)
         loop_,
         std::move(socket),
         refused,
-        SocketClient::Surroundings{*objects_, resolve_, stats_, config_.limits, config_.patience},
+        SocketClient::Surroundings{*objects_, names_, stats_, config_.limits, config_.patience},
         [this, peer](SocketClient& who, const std::string& why) { ended(who, peer, why); }
     );
     auto* raw = client.get();
@@ -148,7 +154,7 @@ void SocketDevice::add(UniqueFd socket, const SocketPeer& peer)
 
 void SocketDevice::ended(SocketClient& client, const SocketPeer& peer, const std::string& why)
 {
-    if (!why.empty()) {
+    if (!why.empty() && complain_about(peer.uid)) {
         log::info("library socket: process {} of user {} is cut off: {}", peer.pid, peer.uid, printable(why));
     }
     loop_.defer([weak = std::weak_ptr{self_}, gone = &client] {

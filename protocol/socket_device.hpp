@@ -31,7 +31,7 @@ public:
         milliseconds patience{10'000};
     };
 
-    SocketDevice(EventLoop& loop, WorkerPool& workers, Config config, ResolveImage resolve);
+    SocketDevice(EventLoop& loop, WorkerPool& workers, Config config, SocketNames names);
     ~SocketDevice() override;
 
     /// Makes the socket. The error names it.
@@ -51,14 +51,16 @@ private:
     void accept_some();
     void add(UniqueFd socket, const SocketPeer& peer);
     [[nodiscard]] int refusal(const SocketPeer& peer) const;
+    [[nodiscard]] bool complain_about(uid_t user);
     void ended(SocketClient& client, const SocketPeer& peer, const std::string& why);
 
     EventLoop& loop_;
     WorkerPool& workers_;
     Config config_;
-    ResolveImage resolve_;
+    SocketNames names_;
     SocketStats stats_;
-    std::set<uid_t> complained_; ///< users about whose clients a line was logged
+    std::set<uid_t>
+        complained_; ///< users about whose clients a line was logged: one is enough, they could write very many
     UniqueFd listener_;
     std::shared_ptr<SocketDevice*> self_; // what deferred calls hold weakly
     std::shared_ptr<SocketObjects> objects_;

@@ -43,6 +43,8 @@ const std::map<std::string_view, Samples> kSamples{
     {"registry-credentials", kPaths},
     {"control-socket", {{"/run/x.sock", "/" + std::string(106, 's')}, {"x.sock", "/" + std::string(107, 's')}}},
     {"control-group", {{"sluice", "_x-1"}, {"a:b", "a b", "a,b", std::string(33, 'g')}}},
+    {"library-socket", {{"/run/x.sock", "/" + std::string(106, 's')}, {"x.sock", "/" + std::string(107, 's')}}},
+    {"library-group", {{"sluice", "_x-1"}, {"a:b", "a b", "a,b", std::string(33, 'g')}}},
     {"layers-dir", kPaths},
     {"domain-id", {{"d", std::string(248, 'd')}, {"a/b", "a,b", "a b", std::string(249, 'd')}}},
     {"read-deadline", kDurations},

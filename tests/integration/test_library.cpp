@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+// libsluice against a daemon in this process: the client's calls block, so they run on threads while the loop turns
+// here.
+#include "lib/sluice_client.h"
+#include "protocol/cookie_path.hpp"
+#include "tests/integration/daemon_world.hpp"
+
+#include <atomic>
+#include <cerrno>
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <thread>
+#include <unistd.h>
+
+namespace sluice::daemon {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct ClientCloser {
+    void operator()(sluice_client* client) const { sluice_close(client); }
+};
+
+struct BlobCloser {
+    void operator()(sluice_blob* blob) const { sluice_blob_close(blob); }
+};
+
+using ClientPtr = std::unique_ptr<sluice_client, ClientCloser>;
+using BlobPtr = std::unique_ptr<sluice_blob, BlobCloser>;
+
+/// A world with one published image, whose blob clients read.
+struct Library : World {
+    Library() : report{publish("good.key")}, digest{report.layers[0].digest}, size{report.layers[0].erofs_size}
+    {
+        content = slurp(published(digest)).substr(0, size);
+    }
+
+    /// Runs what blocks on a thread, while the daemon works.
+    template <typename F>
+    auto away(F call)
+    {
+        auto done = std::async(std::launch::async, std::move(call));
+        EXPECT_TRUE(test::run_until(loop, [&] { return done.wait_for(milliseconds{0}) == std::future_status::ready; }));
+        return done.get();
+    }
+
+    [[nodiscard]] std::string socket() const { return (dir.path() / "blobs.sock").string(); }
+
+    std::pair<int, ClientPtr> connect(std::int64_t timeout_ms = 30'000)
+    {
+        return away([&] {
+            sluice_options options = SLUICE_OPTIONS_INIT;
+            const auto path = socket();
+            options.socket_path = path.c_str();
+            options.timeout_ms = timeout_ms;
+            sluice_client* client = nullptr;
+            const int status = sluice_connect(&options, &client);
+            return std::pair{status, ClientPtr{client}};
+        });
+    }
+
+    std::pair<int, BlobPtr> open_blob(const ClientPtr& client, const std::string& name)
+    {
+        return away([&] {
+            sluice_blob* blob = nullptr;
+            const int status = sluice_blob_open(client.get(), name.c_str(), &blob);
+            return std::pair{status, BlobPtr{blob}};
+        });
+    }
+
+    std::pair<ssize_t, std::string> read(const BlobPtr& blob, std::uint64_t offset, std::size_t count)
+    {
+        return away([&] {
+            std::string bytes(count, '?');
+            const auto got = sluice_pread(blob.get(), bytes.data(), count, static_cast<std::int64_t>(offset));
+            bytes.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+            return std::pair{got, bytes};
+        });
+    }
+
+    tools::PublishReport report;
+    Digest digest;
+    std::uint64_t size;
+    std::string content;
+};
+
+class LibraryTest : public test::FdLeakTest {};
+
+TEST_F(LibraryTest, ABlobIsOpenedAndReadWhole)
+{
+    Library world;
+    world.start();
+    ASSERT_EQ(world.add_image().first, 200);
+    const auto [status, client] = world.connect();
+    ASSERT_EQ(status, 0);
+    const auto [opened, blob] = world.open_blob(client, world.digest.to_string());
+    ASSERT_EQ(opened, 0);
+    EXPECT_EQ(sluice_blob_size(blob.get()), world.size);
+    EXPECT_EQ(sluice_blob_digest(blob.get()), world.digest.to_string());
+    // From the middle of a block, beyond the end.
+    const auto tail = world.read(blob, 1'000'001, world.size);
+    EXPECT_EQ(tail.second, world.content.substr(1'000'001));
+    EXPECT_EQ(world.read(blob, world.size, 10).first, 0);
+    EXPECT_EQ(world.read(blob, 0, world.size).second, world.content);
+    EXPECT_EQ(world.daemon->counters().bytes_fetched, world.size); // nothing twice
+}
+
+TEST_F(LibraryTest, WhatIsNotRegisteredIsNotOpened)
+{
+    Library world;
+    world.start();
+    const auto [status, client] = world.connect();
+    ASSERT_EQ(status, 0);
+    EXPECT_EQ(world.open_blob(client, world.digest.to_string()).first, -ENOENT);
+    EXPECT_EQ(world.open_blob(client, "sha256:abc").first, -EINVAL);
+}
+
+TEST_F(LibraryTest, ALayerIsOpenedByTheNameOfItsImage)
+{
+    Library world;
+    world.start();
+    ASSERT_EQ(world.add_image().first, 200);
+    const auto [status, client] = world.connect();
+    ASSERT_EQ(status, 0);
+    const auto open = [&, raw = client.get()](std::string name, unsigned layer, unsigned device) {
+        return world.away([&] {
+            sluice_blob* blob = nullptr;
+            const int outcome = sluice_image_open(raw, name.c_str(), layer, device, &blob);
+            return std::pair{outcome, BlobPtr{blob}};
+        });
+    };
+    const auto [opened, blob] = open(world.reference(), 0, 0);
+    ASSERT_EQ(opened, 0);
+    EXPECT_EQ(sluice_blob_digest(blob.get()), world.digest.to_string());
+    EXPECT_EQ(open(world.reference(), 1, 0).first, -ENOENT);
+    EXPECT_EQ(open(world.reference(), 0, 1).first, -ENOENT);
+    EXPECT_EQ(open("UPPER CASE", 0, 0).first, -EINVAL);
+}
+
+TEST_F(LibraryTest, TamperedBytesAreAnErrorAndTheRestIsRead)
+{
+    Library world;
+    world.start();
+    ASSERT_EQ(world.add_image().first, 200);
+    {
+        std::fstream blob{world.published(world.digest), std::ios::in | std::ios::out | std::ios::binary};
+        blob.seekp(1'000'000);
+        blob.put('!');
+    }
+    const auto [status, client] = world.connect();
+    const auto [opened, blob] = world.open_blob(client, world.digest.to_string());
+    ASSERT_EQ(opened, 0);
+    EXPECT_EQ(world.read(blob, 1'000'000, 100).first, -EIO);
+    EXPECT_EQ(world.read(blob, 4096, 8192).second, world.content.substr(4096, 8192));
+    // What comes before the fault is delivered, and no zeros behind it.
+    const auto [got, bytes] = world.read(blob, 0, world.size);
+    if (got > 0) {
+        EXPECT_LE(got, 1'000'000);
+        EXPECT_EQ(bytes, world.content.substr(0, bytes.size()));
+    } else {
+        EXPECT_EQ(got, -EIO);
+    }
+}
+
+TEST_F(LibraryTest, TheDescriptorIsReadOnlyAndPreparedRangesCanBeMapped)
+{
+    Library world;
+    world.start();
+    ASSERT_EQ(world.add_image().first, 200);
+    const auto [status, client] = world.connect();
+    const auto [opened, blob] = world.open_blob(client, world.digest.to_string());
+    ASSERT_EQ(opened, 0);
+    const int fd = sluice_blob_fd(blob.get());
+    EXPECT_EQ(::fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+    EXPECT_EQ(::pwrite(fd, "x", 1, 0), -1);
+    const auto prepare = [&, raw = blob.get()](unsigned long flags, std::int64_t at, std::uint64_t& length) {
+        return world.away([&] { return sluice_blob_prepare(raw, at, &length, &flags, nullptr); });
+    };
+    std::uint64_t length = 8192;
+    EXPECT_EQ(prepare(0, 8192, length), SLUICE_DOWNLOAD_FROM_SERVER);
+    length = 8192;
+    ASSERT_EQ(prepare(SLUICE_SREQ_ONDEMAND, 8192, length), SLUICE_READ_FROM_CACHE);
+    ASSERT_EQ(length, 8192U);
+    void* mapped = ::mmap(nullptr, 8192, PROT_READ, MAP_SHARED, fd, 8192);
+    ASSERT_NE(mapped, MAP_FAILED);
+    EXPECT_EQ(std::string(static_cast<const char*>(mapped), 8192), world.content.substr(8192, 8192));
+    ::munmap(mapped, 8192);
+    EXPECT_EQ(prepare(0, static_cast<std::int64_t>(world.size), length), SLUICE_FILL_WITH_ZEROES);
+}
+
+TEST_F(LibraryTest, AsynchronousReadsCompleteThroughTheEventDescriptor)
+{
+    Library world;
+    world.start();
+    ASSERT_EQ(world.add_image().first, 200);
+    const auto [status, client] = world.connect();
+    const auto [opened, blob] = world.open_blob(client, world.digest.to_string());
+    ASSERT_EQ(opened, 0);
+    constexpr std::size_t kReads = 300; // more than the daemon takes at a time
+    const auto step = world.size / kReads;
+    std::vector<std::string> buffers(kReads, std::string(10'000, '?'));
+    for (std::size_t i = 0; i < kReads; ++i) {
+        auto& buffer = buffers[i];
+        const auto offset = static_cast<std::int64_t>(i * step);
+        ASSERT_EQ(sluice_submit_pread(blob.get(), buffer.data(), buffer.size(), offset, &buffer, nullptr), 0);
+    }
+    std::size_t completed = 0;
+    EXPECT_TRUE(test::run_until(world.loop, [&, raw = client.get()] {
+        pollfd watched{sluice_event_fd(raw), POLLIN, 0};
+        if (::poll(&watched, 1, 0) == 1) {
+            sluice_completion done[16];
+            const int count = sluice_reap(raw, done, 16);
+            EXPECT_GT(count, 0);
+            for (int i = 0; i < count; ++i) {
+                auto& buffer = *static_cast<std::string*>(done[i].user);
+                const auto index = static_cast<std::size_t>(&buffer - buffers.data());
+                EXPECT_EQ(
+                    buffer.substr(0, static_cast<std::size_t>(done[i].result)),
+                    world.content.substr(index * step, 10'000)
+                );
+            }
+            completed += static_cast<std::size_t>(count);
+        }
+        return completed == kReads;
+    }));
+    pollfd watched{sluice_event_fd(client.get()), POLLIN, 0};
+    EXPECT_EQ(::poll(&watched, 1, 0), 0);
+}
+
+TEST_F(LibraryTest, ReadsOutlastARestartOfTheDaemon)
+{
+    Library world;
+    world.start();
+    ASSERT_EQ(world.add_image().first, 200);
+    const auto [status, client] = world.connect();
+    const auto [opened, blob] = world.open_blob(client, world.digest.to_string());
+    ASSERT_EQ(opened, 0);
+    EXPECT_EQ(world.read(blob, 0, 4096).second, world.content.substr(0, 4096));
+    world.stop();
+    EXPECT_EQ(world.read(blob, 0, 4096).second, world.content.substr(0, 4096)); // what is cached needs no daemon
+
+    std::string bytes(world.size, '?');
+    auto reading = std::async(std::launch::async, [&, raw = blob.get()] {
+        return sluice_pread(raw, bytes.data(), bytes.size(), 0);
+    });
+    world.start();
+    EXPECT_TRUE(test::run_until(world.loop, [&] {
+        return reading.wait_for(milliseconds{0}) == std::future_status::ready;
+    }));
+    EXPECT_EQ(reading.get(), static_cast<ssize_t>(world.size));
+    EXPECT_EQ(bytes, world.content);
+}
+
+TEST_F(LibraryTest, ACacheThatWasThrownAwayIsFilledAnew)
+{
+    Library world;
+    world.start();
+    ASSERT_EQ(world.add_image().first, 200);
+    const auto [status, client] = world.connect();
+    const auto [opened, blob] = world.open_blob(client, world.digest.to_string());
+    ASSERT_EQ(opened, 0);
+    EXPECT_EQ(world.read(blob, 0, 4096).first, 4096);
+    const int old_fd = sluice_blob_fd(blob.get());
+    world.stop();
+    std::filesystem::remove(world.config.dir / protocol::cookie_path("erofs,sluice", world.digest.hex()));
+    world.start();
+    EXPECT_EQ(world.read(blob, 0, world.size).second, world.content);
+    EXPECT_NE(sluice_blob_fd(blob.get()), old_fd);
+    char byte = 0;
+    EXPECT_EQ(::pread(old_fd, &byte, 1, 0), 1); // lent out, so it stays open
+}
+
+TEST_F(LibraryTest, ADaemonThatIsGoneIsSaidInTime)
+{
+    Library world;
+    EXPECT_EQ(world.connect().first, -ENOENT);
+    world.start();
+    ASSERT_EQ(world.add_image().first, 200);
+    const auto [status, client] = world.connect(200);
+    const auto [opened, blob] = world.open_blob(client, world.digest.to_string());
+    ASSERT_EQ(opened, 0);
+    world.stop();
+    EXPECT_EQ(world.read(blob, 0, 4096).first, -ETIMEDOUT);
+}
+
+} // namespace
+} // namespace sluice::daemon
