@@ -5,7 +5,7 @@ import stat
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
 BUSYBOX = "/bin/busybox"
-FOLDERS = ("bin", "dev", "guest", "lower", "newroot", "proc", "sys", "upper")
+FOLDERS = ("bin", "dev", "guest", "lower", "modules", "newroot", "proc", "sys", "upper")
 
 
 class CpioWriter:
@@ -29,7 +29,7 @@ class CpioWriter:
         self._out.write(data + b"\0" * (-len(data) % 4))
 
 
-def write(path):
+def write(path, modules=()):
     busybox = pathlib.Path(BUSYBOX).read_bytes()
     if b"/ld-linux" in busybox[:4096]:
         raise RuntimeError(f"{BUSYBOX} is not static: install busybox-static")
@@ -44,4 +44,6 @@ def write(path):
             name = "init" if source.name == "init" else f"guest/{source.name}"
             mode = 0o755 if source.stat().st_mode & 0o100 else 0o644
             cpio.add(name, stat.S_IFREG | mode, source.read_bytes())
+        for module in modules:
+            cpio.add(f"modules/{module.name}", stat.S_IFREG | 0o644, module.read_bytes())
         cpio.close()

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 
-from vmtools import initramfs
+from vmtools import initramfs, stock
 
 PROGRAM = "qemu-system-x86_64"
 GRACE = 60  # seconds for booting and powering off, beside the command's limit
@@ -27,7 +27,7 @@ def kernel_command_line(args):
     words = [
         "console=ttyS0 loglevel=5 log_buf_len=4M panic=-1 reboot=t",
         # Emulated clocks and processors: no calibration, no self-tests that take seconds.
-        "tsc=reliable no_timer_check random.trust_cpu=on rcupdate.rcu_expedited=1 norandmaps",
+        "mitigations=off tsc=reliable no_timer_check random.trust_cpu=on rcupdate.rcu_expedited=1 norandmaps",
         f"guest.mode={mode} guest.cache={args.cache_fs}",
     ]
     if args.systemd:
@@ -72,7 +72,7 @@ def pass_output_on(pipe):
 
 def run(args, kernel, temp, out):
     """True when the guest ended by itself; False when the time limit ended it."""
-    initramfs.write(temp / "initramfs")
+    initramfs.write(temp / "initramfs", stock.modules_of(kernel))
     if args.cache_fs != "none":
         make_cache_disk(temp / "cache.img", args.cache_size, args.cache_fs)
     terminal = args.shell
