@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # guest: --systemd
-# As an operator has it: `meson install`, the real unit under systemd, mount(8) with -t sluice, stop, start, kill.
+# As an operator has it: `meson install`, the real unit under systemd, mount(8) with -t sluice and from fstab, .mount units,
+# stop, start, kill.
 . "$(dirname "$0")/lib-sluice.sh"
 
 say "installed"
@@ -44,6 +45,58 @@ systemctl daemon-reload
 service start sluiced
 expect_equal active "$(systemctl is-active sluiced)" "the unit's state"
 try_mount
+wait_for 60 "the layer to be released" not_mounted_below /run/sluice/layers
+
+# mounted_right: the image is what stands at $work/mnt, and umount DIR takes it away.
+mounted_right() {
+    expect_equal "$(sha256sum <"$work/tree/file")" "$(sha256sum <"$work/mnt/file")" "the file, mounted by $1"
+    findmnt -no OPTIONS "$work/mnt" | grep -Eqw ro || die "it is not read-only"
+    "${@:2}"
+    not_mounted "$work/mnt" || die "${*:2} left it mounted"
+    wait_for 60 "the layer to be released" not_mounted_below /run/sluice/layers
+}
+
+say "/etc/fstab: mount DIR, mount -a twice, umount DIR"
+printf '%s %s sluice noauto,_netdev,nosuid,nodev 0 0\n' "$registry/app:v1" "$work/mnt" >/etc/fstab
+mount "$work/mnt"
+findmnt -no OPTIONS "$work/mnt" | grep -qw nosuid || die "the options of fstab were lost"
+mounted_right fstab umount "$work/mnt"
+sed -i 's/noauto,//' /etc/fstab
+mount -a -t sluice
+mount -a -t sluice
+expect_equal 1 "$(grep -cF " $work/mnt " /proc/self/mountinfo)" "mounts at the directory"
+mounted_right 'mount -a' umount "$work/mnt"
+
+say "systemd mounts what stands in fstab, and unmounts it"
+systemctl daemon-reload
+where=$(systemd-escape -p --suffix=mount "$work/mnt")
+service start "$where"
+expect_equal active "$(systemctl is-active "$where")" "the state of $where"
+mounted_right "$where" service stop "$where"
+: >/etc/fstab
+
+say "a .mount unit of its own, which brings the daemon up"
+cat >"/run/systemd/system/$where" <<UNIT
+[Unit]
+Requires=sluiced.service
+After=sluiced.service
+
+[Mount]
+What=$registry/app:v1
+Where=$work/mnt
+Type=sluice
+UNIT
+systemctl daemon-reload
+service stop sluiced
+service start "$where"
+expect_equal active "$(systemctl is-active sluiced)" "the daemon's state"
+mounted_right "a .mount unit" service stop "$where"
+
+say "SIGHUP is ignored"
+before=$(systemctl show -p MainPID --value sluiced)
+systemctl kill -s HUP sluiced
+try_mount
+expect_equal "$before" "$(systemctl show -p MainPID --value sluiced)" "the daemon's process"
 wait_for 60 "the layer to be released" not_mounted_below /run/sluice/layers
 
 say "stop, and start again"
