@@ -23,6 +23,7 @@ FENCES = (
     (r"tl/expected", ("base",)),
     (r"nlohmann/", ("base",)),
     (r"linux/cachefiles", ("protocol",)),
+    (r"fuse", ("protocol",)),
     (r"sqlite3", ("cache",)),
     (r"curl/", ("fetcher",)),
     (r"openssl/", ("trust",)),

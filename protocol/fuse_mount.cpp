@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "protocol/fuse_mount.hpp"
+
+#include "base/text.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <string>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <system_error>
+#include <unistd.h>
+#include <vector>
+
+namespace sluice::protocol {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t kNameDigits = 8;
+
+bool is_generation(std::string_view name) noexcept
+{
+    return name.size() == kNameDigits && name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+Result<UniqueFd> lock_base(const fs::path& base)
+{
+    std::error_code error;
+    fs::create_directories(base.parent_path(), error);
+    if (::mkdir(base.c_str(), 0700) != 0 && errno != EEXIST) {
+        return fail_errno(errno, base.string());
+    }
+    const auto path = base / ".lock";
+    UniqueFd fd{kAdoptFd, ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)};
+    if (!fd) {
+        return fail_errno(errno, path.string());
+    }
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK) {
+            return fail(
+                ErrorKind::kInvalid, fmt::format("{}: another sluiced serves its blobs there", base.string()), EBUSY
+            );
+        }
+        return fail_errno(errno, path.string());
+    }
+    return fd;
+}
+
+Result<UniqueFd> open_session()
+{
+    UniqueFd fd{kAdoptFd, ::open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK)};
+    if (!fd) {
+        const int code = errno;
+        const bool missing = code == ENOENT || code == ENODEV || code == ENXIO;
+        auto error = Error::from_errno(
+            code,
+            missing ? "/dev/fuse: the kernel has no FUSE, or its module is not loaded (modprobe fuse)" : "/dev/fuse"
+        );
+        return fail(missing ? ErrorKind::kUnsupported : error.kind(), error.text(), code);
+    }
+    return fd;
+}
+
+Result<fs::path> make_mount_point(const fs::path& base)
+{
+    constexpr int kTries = 16;
+    for (int i = 0; i < kTries; ++i) {
+        std::uint32_t number = 0;
+        if (::getrandom(&number, sizeof number, GRND_NONBLOCK) != sizeof number) {
+            return fail_errno(errno, "getrandom");
+        }
+        auto path = base / fmt::format("{:08x}", number);
+        if (::mkdir(path.c_str(), 0700) == 0) {
+            return path;
+        }
+        if (errno != EEXIST) {
+            return fail_errno(errno, path.string());
+        }
+    }
+    return fail_errno(EEXIST, base.string());
+}
+
+} // namespace
+
+void detach_stale_mounts(const fs::path& base)
+{
+    // Reading the directory above the mounts and detaching them asks nothing of the file systems: they may be dead, or
+    // hang, and one day be our own.
+    std::error_code error;
+    std::vector<fs::path> found;
+    for (fs::directory_iterator at{base, error}; !error && at != fs::directory_iterator{}; at.increment(error)) {
+        if (is_generation(at->path().filename().string())) {
+            found.push_back(at->path());
+        }
+    }
+    for (const auto& path : found) {
+        while (::umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
+        }
+        ::rmdir(path.c_str());
+    }
+}
+
+Result<FuseMount> FuseMount::mount(const fs::path& base)
+{
+    auto lock = lock_base(base);
+    if (!lock) {
+        return fail(lock.error());
+    }
+    auto session = open_session();
+    if (!session) {
+        return fail(session.error());
+    }
+    detach_stale_mounts(base);
+    auto path = make_mount_point(base);
+    if (!path) {
+        return fail(path.error());
+    }
+    // No allow_other: root alone, whatever the modes say.
+    const auto options = fmt::format("fd={},rootmode=40000,user_id=0,group_id=0,default_permissions", session->get());
+    constexpr unsigned long kFlags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME;
+    if (::mount("sluice", path->c_str(), "fuse.sluice", kFlags, options.c_str()) != 0) {
+        const int code = errno;
+        ::rmdir(path->c_str());
+        return fail_errno(code, fmt::format("mounting a FUSE file system at {}", path->string()));
+    }
+    return FuseMount{std::move(*lock), std::move(*session), std::move(*path)};
+}
+
+FuseMount::~FuseMount()
+{
+    if (lock_) {
+        ::umount2(path_.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+        ::rmdir(path_.c_str());
+    }
+}
+
+} // namespace sluice::protocol

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "protocol/fuse_reader.hpp"
+
+#include "base/aligned_buffer.hpp"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace sluice::protocol {
+
+namespace {
+
+/// All of `range`, which is aligned, into `into`; false when the file has less or does not let itself be read.
+bool read_blocks(const FileHandle& file, ByteRange range, std::span<std::byte> into)
+{
+    for (std::size_t done = 0; done < into.size();) {
+        const auto rest = into.subspan(done);
+        const auto got = ::pread(file.fd(), rest.data(), rest.size(), static_cast<off_t>(range.begin() + done));
+        if (got <= 0 && (got == 0 || errno != EINTR)) {
+            return false;
+        }
+        done += static_cast<std::size_t>(std::max<ssize_t>(got, 0));
+    }
+    if (!file.direct()) {
+        (void)::posix_fadvise(
+            file.fd(), static_cast<off_t>(range.begin()), static_cast<off_t>(range.size()), POSIX_FADV_DONTNEED
+        );
+    }
+    return true;
+}
+
+void serve(FuseRequest request, const FileHandle& file, ByteRange range)
+{
+    // One a worker, as large as its largest request; a request is at most a megabyte.
+    thread_local AlignedBuffer buffer;
+    const auto blocks = range.align_out(kBlockSize);
+    if (buffer.capacity() < blocks.size()) {
+        buffer = AlignedBuffer::allocate(blocks.size());
+    }
+    buffer.set_size(blocks.size());
+    if (!read_blocks(file, blocks, buffer.bytes())) {
+        request.error(EIO);
+        return;
+    }
+    request.data(buffer.bytes().subspan(range.begin() - blocks.begin(), range.size()));
+}
+
+} // namespace
+
+void FuseReader::answer(FuseRequest request, std::shared_ptr<FileHandle> file, ByteRange range)
+{
+    workers_.submit([waiting = std::move(request), from = std::move(file), range]() mutable {
+        serve(std::move(waiting), *from, range);
+    });
+}
+
+} // namespace sluice::protocol
