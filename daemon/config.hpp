@@ -37,6 +37,13 @@ struct ResumeThresholds {
 /// The number of processors the process may run on, kept between 2 and 4.
 [[nodiscard]] unsigned default_workers() noexcept;
 
+/// How the kernel gets at blobs.
+enum class FrontEndMode : std::uint8_t {
+    kAuto, ///< cachefiles where the kernel has it and it works, else FUSE
+    kCachefiles,
+    kFuse
+};
+
 /// What sluiced.conf says, checked as a whole: every value is in its range and fits the others.
 /// Sizes are in bytes. Each member belongs to one row of the table in config_directives.hpp;
 /// sluiced.conf(5) explains them.
@@ -61,6 +68,8 @@ struct Config {
     std::optional<std::filesystem::path> library_socket; ///< nothing: blobs.sock beside the control socket
     std::vector<std::string> library_groups;             ///< who may open blobs there, besides root
     std::filesystem::path layers_dir = "/run/sluice/layers";
+    FrontEndMode front_end = FrontEndMode::kAuto;
+    std::filesystem::path blobs_dir = "/run/sluice/blobs"; ///< where FUSE file systems are mounted
     std::string domain_id = "sluice";
 
     std::chrono::milliseconds read_deadline{30'000};

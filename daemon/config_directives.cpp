@@ -29,6 +29,9 @@ constexpr std::size_t kMaxSocketPath = sizeof(sockaddr_un::sun_path);
 // The kernel keeps a domain's blobs in one directory named "Ierofs,<domain>": 255 bytes.
 constexpr std::size_t kMaxDomainId = 248;
 
+// A blob's file is a mount option's value: 255 bytes, of which the names below this directory take 74.
+constexpr std::size_t kMaxBlobsDir = 255 - 74 + 1;
+
 bool set_mask(Config& config, std::string_view value)
 {
     const auto mask = parse_mask(value);
@@ -116,6 +119,29 @@ Values get_level(const Config& config)
     return {std::string{found->first}};
 }
 
+constexpr std::array<std::pair<std::string_view, FrontEndMode>, 3> kFrontEnds{{
+    {"auto", FrontEndMode::kAuto},
+    {"cachefiles", FrontEndMode::kCachefiles},
+    {"fuse", FrontEndMode::kFuse},
+}};
+
+bool set_front_end(Config& config, std::string_view value)
+{
+    const auto* found = std::ranges::find(kFrontEnds, value, &std::pair<std::string_view, FrontEndMode>::first);
+    if (found == kFrontEnds.end()) {
+        return false;
+    }
+    config.front_end = found->second;
+    return true;
+}
+
+Values get_front_end(const Config& config)
+{
+    const auto* found =
+        std::ranges::find(kFrontEnds, config.front_end, &std::pair<std::string_view, FrontEndMode>::second);
+    return {std::string{found->first}};
+}
+
 constexpr char kNothing[] = "";
 constexpr char kNoSlash[] = "/";
 constexpr char kDomainForbidden[] = "/,"; // a comma would end the mount option
@@ -165,6 +191,9 @@ const Directive kDirectives[] = {
     {"library-group", "NAME", "the name of a group", true, add_library_group, get_library_groups},
     {"layers-dir", "PATH", kPathAllowed, false,
      set_path<&Config::layers_dir, kMaxPath>, get_path<&Config::layers_dir>},
+    {"front-end", "NAME", "one of auto, cachefiles, fuse", false, set_front_end, get_front_end},
+    {"blobs-dir", "PATH", kPathAllowed, false,
+     set_path<&Config::blobs_dir, kMaxBlobsDir>, get_path<&Config::blobs_dir>},
     {"domain-id", "NAME", "one word of at most 248 characters without '/' and ','", false,
      set_name<&Config::domain_id, kMaxDomainId, kDomainForbidden>, get_name<&Config::domain_id>},
     {"read-deadline", "DURATION", "a time from 100ms to 10m, such as 30s", false,

@@ -148,7 +148,7 @@ Task<Result<Json>> ControlApi::answer(ControlRequest request)
     if (!registered) {
         co_return fail(registered.error());
     }
-    co_return to_json(*registered, parts_.config);
+    co_return to_json(*registered, parts_.config, parts_.mount_front_end);
 }
 
 Json ControlApi::status() const
@@ -158,6 +158,7 @@ Json ControlApi::status() const
         {"version", SLUICE_VERSION},
         {"pid", ::getpid()},
         {"uptime_seconds", uptime},
+        {"front_end", to_json(parts_.mount_front_end)},
         {"layers_dir", parts_.config.layers_dir.string()},
         {"domain_id", parts_.config.domain_id},
         {"cache", describe_cache(parts_.config)},
@@ -174,7 +175,7 @@ Json ControlApi::images() const
 {
     Json list = Json::array();
     for (const auto& [name, record] : parts_.images.images()) {
-        list.push_back(to_json(record, parts_.config));
+        list.push_back(to_json(record, parts_.config, parts_.mount_front_end));
     }
     return {{"images", list}};
 }

@@ -26,6 +26,7 @@ public:
         ImageService& images;
         FrontEnds& front_ends;
         OfflineFill& offline;
+        const MountFrontEnd& mount_front_end;
         std::function<Json()> device_status; ///< what the front end has to add to the status
     };
 

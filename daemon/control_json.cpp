@@ -63,13 +63,26 @@ Json to_json(const Error& error)
     return {{"kind", std::string{to_string(error.kind())}}, {"message", error.text()}};
 }
 
-Json to_json(const cache::ImageRecord& image, const Config& config)
+Json to_json(const MountFrontEnd& front_end)
+{
+    Json refused = Json::array();
+    for (const auto& other : front_end.refused) {
+        refused.push_back({{"name", other.name}, {"why", other.why}});
+    }
+    Json json{{"name", front_end.name}, {"why", front_end.why}, {"refused", refused}};
+    if (!front_end.blobs_dir.empty()) {
+        json["blobs_dir"] = front_end.blobs_dir;
+    }
+    return json;
+}
+
+Json to_json(const cache::ImageRecord& image, const Config& config, const MountFrontEnd& front_end)
 {
     Json layers = Json::array();
     for (const auto& layer : image.layers) {
         layers.push_back(layer_json(layer, config));
     }
-    return {
+    Json json{
         {"reference", image.reference},
         {"repository", image.repository},
         {"manifest_digest", image.manifest_digest.to_string()},
@@ -77,9 +90,14 @@ Json to_json(const cache::ImageRecord& image, const Config& config)
         {"signed_by", image.signer_name},
         {"signer_key", image.signer_key},
         {"verified_at", rfc3339(image.verified_at)},
+        {"front_end", front_end.name},
         {"layers_dir", config.layers_dir.string()},
         {"layers", layers},
     };
+    if (!front_end.blobs_dir.empty()) {
+        json["blobs_dir"] = front_end.blobs_dir;
+    }
+    return json;
 }
 
 Json describe_cache(const Config& config)

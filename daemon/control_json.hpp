@@ -7,6 +7,7 @@
 #include "daemon/blob_info.hpp"
 #include "daemon/config.hpp"
 #include "daemon/counters.hpp"
+#include "daemon/front_ends.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -16,8 +17,10 @@ namespace sluice::daemon {
 [[nodiscard]] Json to_json(const Counters& counters);
 [[nodiscard]] Json to_json(const Error& error);
 
+[[nodiscard]] Json to_json(const MountFrontEnd& front_end);
+
 /// An image with all that is needed to mount it.
-[[nodiscard]] Json to_json(const cache::ImageRecord& image, const Config& config);
+[[nodiscard]] Json to_json(const cache::ImageRecord& image, const Config& config, const MountFrontEnd& front_end);
 
 /// Directory, limits, and the size of the file system.
 [[nodiscard]] Json describe_cache(const Config& config);

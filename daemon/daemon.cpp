@@ -4,11 +4,14 @@
 #include "base/log.hpp"
 #include "daemon/cookies.hpp"
 #include "daemon/library_door.hpp"
+#include "protocol/cachefiles_device.hpp"
+#include "protocol/fuse_device.hpp"
 #include "protocol/prepopulate.hpp"
 #include "sluice_config.h"
 #include "trust/hasher.hpp"
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <fmt/format.h>
 #include <grp.h>
@@ -149,29 +152,107 @@ void Daemon::make_services()
     services_ = std::make_unique<FillServices>(FillServices{loop_, workers_, *sources_, trees_.get(), counters_});
     catalogue_ = std::make_unique<Catalogue>(*services_);
     front_ends_ = std::make_unique<FrontEnds>();
-    OfflineFill::Place place{config_.dir, cache_dir_->prefill(), volume_of(config_.domain_id)};
-    offline_ = std::make_unique<OfflineFill>(*services_, policy_, *front_ends_, std::move(place));
-    ImageService::Options options;
-    options.platform = fetcher::host_platform();
-    options.lazy_only = config_.lazy_only;
-    const auto complete = [this](std::shared_ptr<BlobTree> tree) { return offline_->complete(std::move(tree)); };
-    images_ = std::make_unique<ImageService>(*services_, *sources_, keys_, *catalogue_, *store_, complete, options);
 }
 
-Result<void> Daemon::add_front_end(std::string name, std::unique_ptr<protocol::Device> device)
+Result<void> Daemon::start_front_end(std::string name, std::unique_ptr<protocol::Device> device)
 {
-    auto objects = std::make_unique<ObjectService>(*services_, policy_, *catalogue_, [this](const Error& why) {
-        log::error("{}; every mount has to be unmounted before sluiced can serve again", why.text());
+    auto objects = std::make_unique<ObjectService>(*services_, policy_, *catalogue_, [this, name](const Error& why) {
+        log::error("{}: {}; what it serves has to be mounted again", name, why.text());
         stop(1);
     });
     return front_ends_->start(FrontEnd{std::move(name), std::move(device), std::move(objects)});
 }
 
+Result<void> Daemon::try_cachefiles()
+{
+    auto device = std::make_unique<protocol::CachefilesDevice>(loop_, io_, device_config(config_));
+    const auto& started_device = *device;
+    auto started = start_front_end("cachefiles", std::move(device));
+    if (started) {
+        can_restore_ = started_device.can_restore();
+        mount_front_end_.why = "/dev/cachefiles is there and takes on-demand mode";
+    }
+    return started;
+}
+
+Result<void> Daemon::try_fuse()
+{
+    protocol::FuseConfig fuse;
+    fuse.mount_base = config_.blobs_dir;
+    fuse.cache_dir = config_.dir;
+    fuse.private_dir = cache_dir_->prefill();
+    fuse.volume = volume_of(config_.domain_id);
+    fuse.size_of = [this](std::string_view cookie) -> std::optional<std::uint64_t> {
+        const auto* entry = catalogue_->find_cookie(cookie);
+        return entry == nullptr ? std::nullopt : std::optional{entry->tree->blob().erofs_size};
+    };
+    fuse.cookies = [this] {
+        std::vector<std::string> names;
+        for (const auto& [digest, entry] : catalogue_->entries()) {
+            names.push_back(cookie_of(digest));
+        }
+        return names;
+    };
+    auto device = std::make_unique<protocol::FuseDevice>(loop_, workers_, std::move(fuse));
+    const auto& started_device = *device;
+    auto started = start_front_end("fuse", std::move(device));
+    if (started) {
+        mount_front_end_.why = "/dev/fuse is there";
+        mount_front_end_.blobs_dir = started_device.directory().string();
+    }
+    return started;
+}
+
 Result<void> Daemon::start_front_ends()
 {
-    auto cachefiles = std::make_unique<protocol::CachefilesDevice>(loop_, io_, device_config(config_));
-    cachefiles_ = cachefiles.get();
-    return add_front_end("cachefiles", std::move(cachefiles));
+    struct Candidate {
+        FrontEndMode mode;
+        const char* name;
+        Result<void> (Daemon::*start)();
+    };
+
+    constexpr std::array<Candidate, 2> kCandidates{
+        {{FrontEndMode::kCachefiles, "cachefiles", &Daemon::try_cachefiles},
+         {FrontEndMode::kFuse, "fuse", &Daemon::try_fuse}}};
+    std::string faults;
+    for (const auto& candidate : kCandidates) {
+        if (config_.front_end != FrontEndMode::kAuto && config_.front_end != candidate.mode) {
+            mount_front_end_.refused.push_back({candidate.name, "the configuration asks for another one"});
+            continue;
+        }
+        if (!mount_front_end_.name.empty()) {
+            mount_front_end_.refused.push_back(
+                {candidate.name, fmt::format("not needed: {} works", mount_front_end_.name)}
+            );
+            continue;
+        }
+        if (auto started = (this->*candidate.start)(); started) {
+            mount_front_end_.name = candidate.name;
+        } else {
+            log::info("no front end {}: {}", candidate.name, started.error().text());
+            mount_front_end_.refused.push_back({candidate.name, started.error().text()});
+            faults += fmt::format("{}{}: {}", faults.empty() ? "" : "; ", candidate.name, started.error().text());
+        }
+    }
+    if (mount_front_end_.name.empty()) {
+        return fail(ErrorKind::kUnsupported, faults);
+    }
+    log::info("front end: {}", mount_front_end_.name);
+    return {};
+}
+
+void Daemon::make_image_service()
+{
+    OfflineFill::Place place{config_.dir, cache_dir_->prefill(), volume_of(config_.domain_id)};
+    offline_ = std::make_unique<OfflineFill>(*services_, policy_, *front_ends_, std::move(place));
+    ImageService::Options options;
+    options.platform = fetcher::host_platform();
+    options.lazy_only = config_.lazy_only;
+    CompleteBlob complete;
+    if (mount_front_end_.name == "cachefiles") {
+        complete = [this](std::shared_ptr<BlobTree> tree) { return offline_->complete(std::move(tree)); };
+    }
+    images_ = std::make_unique<ImageService>(*services_, *sources_, keys_, *catalogue_, *store_, complete, options);
 }
 
 Result<void> Daemon::start_library_door()
@@ -180,7 +261,7 @@ Result<void> Daemon::start_library_door()
     if (!library) {
         return fail(library.error());
     }
-    return add_front_end("library", std::move(*library));
+    return start_front_end("library", std::move(*library));
 }
 
 Result<void> Daemon::start()
@@ -193,19 +274,27 @@ Result<void> Daemon::start()
             return loaded;
         }
         make_services();
-        if (auto loaded = images_->load(); !loaded) {
-            return loaded;
-        }
         if (auto started = start_front_ends(); !started) {
             return started;
+        }
+        make_image_service();
+        if (auto loaded = images_->load(); !loaded) {
+            return loaded;
         }
         if (auto started = start_library_door(); !started) {
             return started;
         }
         ControlApi::Parts parts{
-            loop_, workers_, config_, counters_, *catalogue_, *images_, *front_ends_, *offline_, [this] {
-                return device_status();
-            }};
+            loop_,
+            workers_,
+            config_,
+            counters_,
+            *catalogue_,
+            *images_,
+            *front_ends_,
+            *offline_,
+            mount_front_end_,
+            [this] { return device_status(); }};
         api_ = std::make_unique<ControlApi>(std::move(parts));
         const auto options = control_options(config_);
         if (!options) {
@@ -242,7 +331,10 @@ void Daemon::stop(int code)
 
 Json Daemon::device_status() const
 {
-    const auto stats = cachefiles_->stats();
+    protocol::DeviceStats stats;
+    if (const auto& served = front_ends_->all(); !served.empty()) {
+        stats = served.front().device->stats();
+    }
     Json keys = Json::array();
     for (const auto& key : keys_.keys()) {
         keys.push_back({{"id", key.id().to_string()}, {"name", key.name()}});
@@ -250,8 +342,7 @@ Json Daemon::device_status() const
     utsname kernel{};
     const bool known = ::uname(&kernel) == 0;
     return {
-        {"front_end", {{"name", "cachefiles"}, {"why", "/dev/cachefiles is there and takes on-demand mode"}}},
-        {"kernel", {{"release", known ? kernel.release : "unknown"}, {"restore", cachefiles_->can_restore()}}},
+        {"kernel", {{"release", known ? kernel.release : "unknown"}, {"restore", can_restore_}}},
         {"trusted_keys", keys},
         {"device",
          {

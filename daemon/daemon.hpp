@@ -13,7 +13,7 @@
 #include "daemon/layer_reaper.hpp"
 #include "daemon/offline_fill.hpp"
 #include "fetcher/source.hpp"
-#include "protocol/cachefiles_device.hpp"
+#include "protocol/kernel_io.hpp"
 #include "trust/key_ring.hpp"
 
 #include <memory>
@@ -44,9 +44,12 @@ private:
     [[nodiscard]] Result<void> open_cache();
     [[nodiscard]] Result<void> load_keys();
     void make_services();
-    [[nodiscard]] Result<void> add_front_end(std::string name, std::unique_ptr<protocol::Device> device);
     [[nodiscard]] Result<void> start_front_ends();
     [[nodiscard]] Result<void> start_library_door();
+    [[nodiscard]] Result<void> start_front_end(std::string name, std::unique_ptr<protocol::Device> device);
+    [[nodiscard]] Result<void> try_cachefiles();
+    [[nodiscard]] Result<void> try_fuse();
+    void make_image_service();
     [[nodiscard]] Json device_status() const;
 
     EventLoop& loop_;
@@ -66,7 +69,8 @@ private:
     std::unique_ptr<ImageStore> store_;
     std::unique_ptr<Catalogue> catalogue_;
     std::unique_ptr<FrontEnds> front_ends_;
-    protocol::CachefilesDevice* cachefiles_ = nullptr; ///< one of front_ends_, where it is served
+    MountFrontEnd mount_front_end_;
+    bool can_restore_ = false; ///< the kernel delivers unanswered requests again
     std::unique_ptr<OfflineFill> offline_;
     std::unique_ptr<ImageService> images_;
     std::unique_ptr<ControlApi> api_;

@@ -20,6 +20,19 @@ struct FrontEnd {
     std::unique_ptr<ObjectService> objects;
 };
 
+/// Which front end mounts are made with, and why.
+struct MountFrontEnd {
+    struct Refused {
+        std::string name;
+        std::string why;
+    };
+
+    std::string name;
+    std::string why;
+    std::string blobs_dir; ///< where each blob is a file to mount from; empty where no file is needed
+    std::vector<Refused> refused;
+};
+
 /// All front ends that serve, seen as one. Loop thread only.
 class FrontEnds {
 public:

@@ -95,6 +95,23 @@ Result<LayerSpec> parse_layer(const Json& object)
     return layer;
 }
 
+/// Empty where cachefiles is the front end, which is the only one that needs no files.
+Result<std::string> parse_blobs_dir(const Json& answer)
+{
+    const auto front_end = string_or_empty(answer, "front_end");
+    if (front_end.empty() || front_end == "cachefiles") {
+        return std::string{};
+    }
+    auto dir = string_or_empty(answer, "blobs_dir");
+    if (front_end != "fuse" || !dir.starts_with('/')) {
+        return fail(
+            ErrorKind::kUnsupported,
+            fmt::format("the daemon serves by a front end '{}' that is not known here", printable(front_end))
+        );
+    }
+    return dir;
+}
+
 /// A layer that occurs twice counts where it is uppermost: what it says below that is said again
 /// above, and overlayfs refuses one directory twice.
 void drop_repeated(std::vector<LayerSpec>& layers)
@@ -128,6 +145,10 @@ Result<ImageSpec> parse_image_spec(const Json& answer)
     image.reference = string_or_empty(answer, "reference");
     image.manifest_digest = string_or_empty(answer, "manifest_digest");
     image.signed_by = string_or_empty(answer, "signed_by");
+    const auto blobs_dir = parse_blobs_dir(answer);
+    if (!blobs_dir) {
+        return fail(blobs_dir.error());
+    }
     const auto* layers = json_member(answer, "layers");
     if (layers == nullptr || !layers->is_array()) {
         return lacks("\"layers\"");
@@ -146,6 +167,7 @@ Result<ImageSpec> parse_image_spec(const Json& answer)
         if (!layer) {
             return fail(std::move(layer).error());
         }
+        layer->blobs_dir = *blobs_dir;
         image.layers.push_back(std::move(*layer));
     }
     drop_repeated(image.layers);

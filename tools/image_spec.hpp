@@ -19,6 +19,7 @@ struct LayerSpec {
     std::string fsid;
     std::string domain_id;            ///< empty: no shared domain
     std::string mount_name;           ///< of the directory below the layers directory
+    std::string blobs_dir;            ///< where fsid and devices are files to mount from; empty: cachefiles has them
     std::vector<std::string> devices; ///< cookies of further blobs, in the order of the layer's device table
 };
 

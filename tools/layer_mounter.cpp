@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/layer_mounter.hpp"
 
+#include "tools/blob_file_mounter.hpp"
 #include "tools/fs_context.hpp"
 
 #include <cerrno>
@@ -10,10 +11,12 @@ namespace sluice::tools {
 
 namespace {
 
+constexpr const char* kCachefilesSource = "sluice";
+
 Result<void> configure(FsContext& context, const LayerSpec& layer)
 {
     // The kernel ignores the source in this mode; it is what people see in the mount table.
-    if (auto set = context.set_string("source", "sluice"); !set) {
+    if (auto set = context.set_string("source", kCachefilesSource); !set) {
         return set;
     }
     if (auto set = context.set_string("fsid", layer.fsid); !set) {
@@ -67,6 +70,32 @@ Result<UniqueFd> CachefilesLayerMounter::mount(const LayerSpec& layer)
         return fail(explain(created.error()));
     }
     return context->mount(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID);
+}
+
+bool CachefilesLayerMounter::is_current(const LayerSpec&, const MountEntry& mount) const
+{
+    return mount.source == kCachefilesSource;
+}
+
+KernelLayerMounter::KernelLayerMounter(bool loop)
+    : cachefiles_{std::make_unique<CachefilesLayerMounter>()}, files_{std::make_unique<BlobFileMounter>(loop)}
+{}
+
+KernelLayerMounter::~KernelLayerMounter() = default;
+
+LayerMounter& KernelLayerMounter::choose(const LayerSpec& layer) const
+{
+    return layer.blobs_dir.empty() ? *cachefiles_ : *files_;
+}
+
+Result<UniqueFd> KernelLayerMounter::mount(const LayerSpec& layer)
+{
+    return choose(layer).mount(layer);
+}
+
+bool KernelLayerMounter::is_current(const LayerSpec& layer, const MountEntry& mount) const
+{
+    return choose(layer).is_current(layer, mount);
 }
 
 } // namespace sluice::tools

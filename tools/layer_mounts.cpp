@@ -39,18 +39,38 @@ Result<void> lock_file(const UniqueFd& fd, int operation, const std::string& pat
     return {};
 }
 
+enum class State { kAbsent, kCurrent, kDead };
+
 /// Is the layer there? Somebody else's file system in its place is an error.
-Result<bool> is_mounted(const std::string& path)
+Result<State> look(const std::string& path, const LayerSpec& layer, const LayerMounter& mounter)
 {
     const auto table = read_mount_table();
     if (!table) {
         return fail(table.error());
     }
     const MountEntry* top = find_top_mount(*table, path);
-    if (top != nullptr && top->fs_type != "erofs") {
+    if (top == nullptr) {
+        return State::kAbsent;
+    }
+    if (top->fs_type != "erofs") {
         return fail(ErrorKind::kInvalid, fmt::format("{}: a {} is mounted where a layer belongs", path, top->fs_type));
     }
-    return top != nullptr;
+    return mounter.is_current(layer, *top) ? State::kCurrent : State::kDead;
+}
+
+/// What waits until the layer is ours to change. The directory is the layer's lock. Who opens it before the mount
+/// waits for the one who mounts; who opens it after gets the layer's own root, locks that to no effect, and finds the
+/// mount. A dead mount's root serves those who want to replace it in the same way.
+Result<UniqueFd> lock_layer(const std::string& path)
+{
+    auto directory = open_directory(path);
+    if (!directory) {
+        return directory;
+    }
+    if (auto locked = lock_file(*directory, LOCK_EX, path); !locked) {
+        return fail(locked.error());
+    }
+    return directory;
 }
 
 void release(const LayerUse& layer, const std::string& path, const MountTable& own, ReleaseReport& report)
@@ -128,37 +148,43 @@ Result<LayerMounts::Hold> LayerMounts::hold() const
 Result<std::string> LayerMounts::ensure(const Hold&, const LayerSpec& layer, LayerMounter& mounter) const
 {
     std::string path = fmt::format("{}/{}", dir_, layer.mount_name);
-    if (auto mounted = is_mounted(path); !mounted) {
-        return fail(mounted.error());
-    } else if (*mounted) {
+    for (;;) {
+        const auto before = look(path, layer, mounter);
+        if (!before) {
+            return fail(before.error());
+        }
+        if (*before == State::kCurrent) {
+            return path;
+        }
+        if (*before == State::kAbsent && ::mkdir(path.c_str(), kPrivate) != 0 && errno != EEXIST) {
+            return fail_errno(errno, path);
+        }
+        const auto directory = lock_layer(path);
+        if (!directory) {
+            return fail(directory.error());
+        }
+        const auto now = look(path, layer, mounter);
+        if (!now) {
+            return fail(now.error());
+        }
+        if (*now != *before) {
+            continue; // somebody else was faster
+        }
+        if (*now == State::kDead) {
+            if (::umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0) {
+                return fail_errno(errno, "detaching what is left of " + path);
+            }
+            continue;
+        }
+        auto mount = mounter.mount(layer);
+        if (!mount) {
+            return fail(mount.error(), fmt::format("layer {}", layer.digest));
+        }
+        if (auto attached = attach_mount(*mount, *directory, path); !attached) {
+            return fail(attached.error());
+        }
         return path;
     }
-    if (::mkdir(path.c_str(), kPrivate) != 0 && errno != EEXIST) {
-        return fail_errno(errno, path);
-    }
-    // The directory is the layer's lock. Who opens it before the mount waits for the one who
-    // mounts; who opens it after gets the layer's own root, locks that to no effect, and finds the
-    // mount.
-    auto directory = open_directory(path);
-    if (!directory) {
-        return fail(directory.error());
-    }
-    if (auto locked = lock_file(*directory, LOCK_EX, path); !locked) {
-        return fail(locked.error());
-    }
-    if (auto mounted = is_mounted(path); !mounted) {
-        return fail(mounted.error());
-    } else if (*mounted) {
-        return path;
-    }
-    auto mount = mounter.mount(layer);
-    if (!mount) {
-        return fail(mount.error(), fmt::format("layer {}", layer.digest));
-    }
-    if (auto attached = attach_mount(*mount, *directory, path); !attached) {
-        return fail(attached.error());
-    }
-    return path;
 }
 
 Result<ReleaseReport> LayerMounts::release_unused() const

@@ -96,6 +96,10 @@ Result<void> apply(MountOptions& options, std::string_view option, OptionOrigin 
         options.lazy_only = true;
         return {};
     }
+    if (option == "loop-devices") { // "loop" would be taken by mount(8), which sets up its own
+        options.loop_devices = true;
+        return {};
+    }
     if (take_value(option, "socket=", options.socket) || take_value(option, "layers-dir=", options.layers_dir) ||
         is_ignored(option)) {
         return {};

@@ -52,7 +52,7 @@ int mount(const HelperArguments& arguments, MountOptions options)
         }
     }
     ControlClient daemon{options.socket.empty() ? std::string{kDefaultSocket} : options.socket};
-    CachefilesLayerMounter mounter;
+    KernelLayerMounter mounter{options.loop_devices};
     const MountRequest request{arguments.spec, arguments.dir, std::move(options), true, arguments.fake};
     const auto outcome = run_mount(daemon, mounter, request);
     if (!outcome) {

@@ -50,7 +50,7 @@ int mount(ControlClient& daemon, const Arguments& arguments)
     if (!arguments.layers_dir.empty()) {
         options->layers_dir = arguments.layers_dir;
     }
-    CachefilesLayerMounter mounter;
+    KernelLayerMounter mounter{options->loop_devices};
     const MountRequest request{arguments.reference, arguments.dir, std::move(*options)};
     const auto outcome = run_mount(daemon, mounter, request);
     if (!outcome) {

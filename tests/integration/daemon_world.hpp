@@ -90,6 +90,7 @@ struct World {
 
     void start()
     {
+        config.front_end = FrontEndMode::kCachefiles;
         kernel = std::make_unique<test::FakeKernel>(dir.path() / "kernel");
         daemon = std::make_unique<Daemon>(loop, config, kernel->io(), "/bin/true");
         const auto started = daemon->start();

@@ -76,7 +76,7 @@ PY
 # backing_file DIGEST: the cache file of a blob that is not mounted.
 backing_file() {
     local found
-    found=$(find /cache/cache -name "D${1#sha256:}")
+    found=$(find "$cache/cache" -name "D${1#sha256:}")
     [ -n "$found" ] || die "there is no backing file for $1"
     printf '%s\n' "$found"
 }

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2034
-# Helpers of the guest scenarios: source it first. A scenario runs as root in a guest that is thrown away afterwards, with
-# SLUICE_BUILD_DIR, SLUICE_SOURCE_DIR and SLUICE_KERNEL set, /cache empty, and /out shared with the host.
+# Helpers of the scenarios: source it first. A scenario runs as root in a guest that is thrown away afterwards, with
+# SLUICE_BUILD_DIR, SLUICE_SOURCE_DIR and SLUICE_KERNEL set, /cache empty, and /out shared with the host; or natively in
+# namespaces of its own, see tests/native/run-native.
 set -euo pipefail
 
 build=${SLUICE_BUILD_DIR:?}
@@ -30,7 +31,7 @@ skip() {
 
 # expect_kernel REGEX: kernel messages that match are this scenario's purpose, not a fault.
 expect_kernel() {
-    printf '%s\n' "$1" >>/out/expected-kernel
+    printf '%s\n' "$1" >>"${SLUICE_OUT:-/out}/expected-kernel"
 }
 
 # wait_for SECONDS WHAT COMMAND...: runs COMMAND until it succeeds; fails, naming WHAT, once SECONDS are over.
@@ -145,6 +146,8 @@ write_config() {
         printf 'registry-ca %s\n' "$keys/ca.pem"
         printf 'control-socket %s\n' "$work/control.sock"
         printf 'layers-dir %s\n' "$work/layers"
+        printf 'blobs-dir %s\n' "$work/blobs"
+        printf 'front-end %s\n' "${SLUICE_FRONT_END:-auto}"
         [ $# -eq 0 ] || printf '%s\n' "$@"
     } >"$work/sluiced.conf"
 }
