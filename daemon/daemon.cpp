@@ -261,6 +261,7 @@ Result<void> Daemon::start_library_door()
     if (!library) {
         return fail(library.error());
     }
+    library_ = library->get();
     return start_front_end("library", std::move(*library));
 }
 
@@ -344,6 +345,7 @@ Json Daemon::device_status() const
     return {
         {"kernel", {{"release", known ? kernel.release : "unknown"}, {"restore", can_restore_}}},
         {"trusted_keys", keys},
+        {"library", describe_library(config_, library_->socket_stats())},
         {"device",
          {
              {"opens", stats.opens},

@@ -14,6 +14,7 @@
 #include "daemon/offline_fill.hpp"
 #include "fetcher/source.hpp"
 #include "protocol/kernel_io.hpp"
+#include "protocol/socket_device.hpp"
 #include "trust/key_ring.hpp"
 
 #include <memory>
@@ -71,6 +72,7 @@ private:
     std::unique_ptr<FrontEnds> front_ends_;
     MountFrontEnd mount_front_end_;
     bool can_restore_ = false; ///< the kernel delivers unanswered requests again
+    protocol::SocketDevice* library_ = nullptr; ///< one of front_ends_
     std::unique_ptr<OfflineFill> offline_;
     std::unique_ptr<ImageService> images_;
     std::unique_ptr<ControlApi> api_;

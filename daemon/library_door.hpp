@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "base/json.hpp"
 #include "base/result.hpp"
 #include "cache/records.hpp"
 #include "daemon/catalogue.hpp"
@@ -36,5 +37,8 @@ namespace sluice::daemon {
     Catalogue& catalogue,
     const std::map<std::string, cache::ImageRecord>& images
 );
+
+/// For `sluicectl status`.
+[[nodiscard]] Json describe_library(const Config& config, const protocol::SocketStats& stats);
 
 } // namespace sluice::daemon

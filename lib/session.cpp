@@ -222,7 +222,7 @@ std::optional<Bytes> Session::next_request()
         const auto id = unsent_.front();
         unsent_.pop_front();
         const auto at = requests_.find(id);
-        if (at == requests_.end() || at->second.kind == Kind::kGreet) {
+        if (at == requests_.end() || at->second.kind == Kind::kGreet || at->second.sent) {
             continue;
         }
         auto& request = at->second;
@@ -294,9 +294,9 @@ bool Session::on_hello(const Answer& answer)
 
 void Session::queue_unsent(const Blob& blob)
 {
-    for (const auto id : blob.requests) {
-        if (!requests_.at(id).sent) {
-            unsent_.push_back(id);
+    for (auto at = blob.requests.rbegin(); at != blob.requests.rend(); ++at) {
+        if (!requests_.at(*at).sent) {
+            unsent_.push_front(*at); // they have waited; some may be in there for a second time now
         }
     }
 }

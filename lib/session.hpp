@@ -127,7 +127,7 @@ private:
     std::map<RequestId, Request> requests_;
     std::set<std::pair<TimePoint, RequestId>> deadlines_;
     std::unordered_map<BlobId, Blob> blobs_;
-    std::deque<RequestId> unsent_; ///< may hold ids that have ended
+    std::deque<RequestId> unsent_; ///< may hold ids that have ended or are sent
     std::unordered_map<std::uint32_t, Expected> expected_;
     std::deque<Bytes> notices_; ///< CLOSE and CANCEL
     std::optional<Bytes> outgoing_;

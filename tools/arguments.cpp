@@ -35,6 +35,7 @@ public:
         add_mounting();
         add_listing();
         add_publish();
+        add_export();
     }
 
     std::variant<Arguments, Said> parse(int argc, const char* const* argv)
@@ -129,6 +130,17 @@ private:
         publish->add_option("--ca", out_.publish.ca_file, "CA certificates for the registry (PEM)");
         publish->add_flag("--insecure", out_.publish.insecure, "Speak plain http with the registry");
         publish->add_option("--credentials", out_.publish.credentials_file, "docker's config.json");
+    }
+
+    void add_export()
+    {
+        auto* command = add(Subcommand::kExport, "export", "Write a complete, proved image file");
+        command->add_option("REF", out_.reference, "registry/name[:tag][@digest] or oci:/path[:tag]")->required();
+        command->add_option("FILE", out_.dir, "The file to write, or a directory for all blobs")->required();
+        command->add_option("--layer", out_.layer, "This layer only; 0 is the lowest");
+        command->add_option(
+            "--library-socket", out_.library_socket, "The daemon's library socket (default: ask the daemon)"
+        );
     }
 
     /// What CLI11 has no types for.

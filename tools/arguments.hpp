@@ -10,7 +10,17 @@
 
 namespace sluice::tools {
 
-enum class Subcommand : std::uint8_t { kMount, kUmount, kImages, kBlobs, kStatus, kForget, kPublish, kReleaseLayers };
+enum class Subcommand : std::uint8_t {
+    kMount,
+    kUmount,
+    kImages,
+    kBlobs,
+    kStatus,
+    kForget,
+    kPublish,
+    kExport,
+    kReleaseLayers
+};
 
 /// sluicectl's command line.
 struct Arguments {
@@ -23,6 +33,8 @@ struct Arguments {
     std::string mount_options;
     bool lazy_only = false;
     std::string mount_namespace; ///< release-layers: a path, empty: ours
+    std::string library_socket;  ///< empty: the daemon says
+    std::optional<std::uint32_t> layer;
     PublishRequest publish;
 };
 

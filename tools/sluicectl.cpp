@@ -3,6 +3,7 @@
 #include "base/text.hpp"
 #include "tools/arguments.hpp"
 #include "tools/control_client.hpp"
+#include "tools/export_command.hpp"
 #include "tools/listing.hpp"
 #include "tools/mount_command.hpp"
 
@@ -158,6 +159,22 @@ int publish(const Arguments& arguments)
     return 0;
 }
 
+int export_image(ControlClient& daemon, const Arguments& arguments)
+{
+    const ExportRequest request{
+        arguments.reference, arguments.dir, arguments.layer, arguments.library_socket, arguments.socket};
+    const auto files = run_export(daemon, request);
+    if (!files) {
+        return complain(arguments, files.error());
+    }
+    if (arguments.json) {
+        print_json(to_json(request, *files));
+    } else {
+        fmt::print("{}", format_exported(*files));
+    }
+    return 0;
+}
+
 bool needs_root(Subcommand subcommand) noexcept
 {
     return subcommand == Subcommand::kMount || subcommand == Subcommand::kUmount ||
@@ -194,6 +211,8 @@ int run(const Arguments& arguments)
         return list(daemon, arguments, "/v1/status", format_status);
     case Subcommand::kForget:
         return forget(daemon, arguments);
+    case Subcommand::kExport:
+        return export_image(daemon, arguments);
     case Subcommand::kPublish:
         break;
     }

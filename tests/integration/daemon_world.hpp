@@ -71,7 +71,7 @@ struct World {
         return fmt::format("oci:{}:{}", (dir.path() / "layout").string(), tag);
     }
 
-    tools::PublishReport publish(const std::string& key, const std::string& compression = {})
+    tools::PublishReport publish(const std::string& key, const std::string& compression = {}, bool two_layers = false)
     {
         BufferPool pool{1 << 20, 64 * 1024};
         WorkerPool workers{1};
@@ -83,6 +83,11 @@ struct World {
         tools::PublishInput input;
         input.path = dir.path() / "tree";
         options.inputs = {input};
+        if (two_layers) {
+            (void)dir.write("upper/more", std::string(100'000, 'm'));
+            options.inputs.push_back(input);
+            options.inputs.back().path = dir.path() / "upper";
+        }
         auto report = test::run_task(loop, tools::publish({loop, workers, target}, options, {}));
         EXPECT_TRUE(report && *report) << (report ? report->error().text() : "no report");
         return report && *report ? **report : tools::PublishReport{};

@@ -1,0 +1,496 @@
+// SPDX-License-Identifier: Apache-2.0
+// The library socket's daemon side against clients that do not behave. The well-behaved one is in tests/integration.
+#include "lib/wire.h"
+#include "protocol/socket_device.hpp"
+#include "tests/support/loop_fixture.hpp"
+#include "tests/support/temp_dir.hpp"
+#include "tests/unit/protocol/recording_handler.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace sluice::protocol {
+namespace {
+
+constexpr std::uint64_t kSize = 64 * 1024;
+const Digest kBlob = *Digest::parse("sha256:" + std::string(64, 'b'));
+
+struct Answered {
+    std::uint16_t opcode = 0;
+    std::uint32_t id = 0;
+    int status = 1; ///< 1: the connection has ended
+    std::uint32_t object = 0;
+    UniqueFd fd;
+};
+
+/// A client that says what it is told to.
+class RawClient {
+public:
+    explicit RawClient(const std::filesystem::path& path) : fd_{kAdoptFd, ::socket(AF_UNIX, SOCK_SEQPACKET, 0)}
+    {
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        path.native().copy(address.sun_path, sizeof address.sun_path - 1);
+        const auto* generic = static_cast<const sockaddr*>(static_cast<const void*>(&address));
+        EXPECT_EQ(::connect(fd_.get(), generic, sizeof address), 0);
+    }
+
+    template <typename T>
+    void send(T message, std::string_view tail = {})
+    {
+        std::vector<std::byte> bytes(sizeof message + tail.size());
+        message.header.size = static_cast<std::uint16_t>(bytes.size());
+        std::memcpy(bytes.data(), &message, sizeof message);
+        std::memcpy(bytes.data() + sizeof message, tail.data(), tail.size());
+        send_raw(bytes);
+    }
+
+    void send_raw(std::span<const std::byte> bytes)
+    {
+        EXPECT_EQ(::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
+    }
+
+    void hello() { send(sluice_wire_hello{{SLUICE_WIRE_HELLO, 0, 1}, SLUICE_WIRE_MAGIC, 1, 1}); }
+
+    void open(std::uint32_t id, const Digest& digest = kBlob)
+    {
+        send(sluice_wire_open{{SLUICE_WIRE_OPEN_BLOB, 0, id}, 0, 0}, digest.to_string());
+    }
+
+    void read(std::uint32_t id, std::uint32_t object, std::uint64_t offset, std::uint64_t length = 4096)
+    {
+        send(sluice_wire_read{{SLUICE_WIRE_READ, 0, id}, object, 0, offset, length});
+    }
+
+    void close(std::uint32_t id, std::uint32_t object)
+    {
+        send(sluice_wire_object{{SLUICE_WIRE_CLOSE, 0, id}, object, 0});
+    }
+
+    void cancel(std::uint32_t id, std::uint32_t request)
+    {
+        send(sluice_wire_object{{SLUICE_WIRE_CANCEL, 0, id}, request, 0});
+    }
+
+    /// One answer, if there is one now.
+    std::optional<Answered> receive()
+    {
+        std::array<std::byte, SLUICE_WIRE_MAX> buffer;
+        alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+        iovec part{buffer.data(), buffer.size()};
+        msghdr header{};
+        header.msg_iov = &part;
+        header.msg_iovlen = 1;
+        header.msg_control = control.data();
+        header.msg_controllen = control.size();
+        const auto got = ::recvmsg(fd_.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        if (got < 0 && errno == EAGAIN) {
+            return std::nullopt;
+        }
+        Answered answered;
+        if (got <= 0) {
+            return answered;
+        }
+        sluice_wire_open_answer answer{};
+        std::memcpy(&answer, buffer.data(), std::min(sizeof answer, static_cast<std::size_t>(got)));
+        answered.opcode = answer.answer.header.opcode;
+        answered.id = answer.answer.header.id;
+        answered.status = answer.answer.status;
+        answered.object = answer.object;
+        if (const auto* item = CMSG_FIRSTHDR(&header); item != nullptr) {
+            int number = -1;
+            std::memcpy(&number, CMSG_DATA(item), sizeof number);
+            answered.fd.reset(number);
+        }
+        return answered;
+    }
+
+    [[nodiscard]] int fd() const { return fd_.get(); }
+
+private:
+    UniqueFd fd_;
+};
+
+class SocketDeviceTest : public test::FdLeakTest {
+protected:
+    void SetUp() override
+    {
+        FdLeakTest::SetUp();
+        std::filesystem::create_directories(dir_.path() / "private");
+        loop_.emplace();
+        workers_.emplace(1);
+        config_.socket = dir_.path() / "blobs.sock";
+        config_.place = {dir_.path(), dir_.path() / "private", "erofs,sluice"};
+        handler_.accept_size = kSize;
+    }
+
+    void TearDown() override
+    {
+        device_.reset();
+        handler_.reads.clear();
+        handler_.handles.clear();
+        workers_.reset();
+        loop_.reset();
+        FdLeakTest::TearDown();
+    }
+
+    void start()
+    {
+        SocketNames names;
+        names.has_blob = [](const Digest& digest) { return digest == kBlob; };
+        names.find_part = [](const std::string& reference, std::uint32_t layer, std::uint32_t) -> Result<Digest> {
+            return reference == "image" && layer == 0 ? Result<Digest>{kBlob} : fail_errno(ENOENT, "no such image");
+        };
+        device_.emplace(*loop_, *workers_, config_, std::move(names));
+        const auto started = device_->start(handler_);
+        ASSERT_TRUE(started) << started.error().text();
+    }
+
+    Answered wait(RawClient& client)
+    {
+        std::optional<Answered> answered;
+        EXPECT_TRUE(test::run_until(*loop_, [&] {
+            answered = client.receive();
+            return answered.has_value();
+        }));
+        return answered ? std::move(*answered) : Answered{};
+    }
+
+    /// A client with the blob open as object 1.
+    std::unique_ptr<RawClient> opened()
+    {
+        auto client = std::make_unique<RawClient>(config_.socket);
+        client->hello();
+        EXPECT_EQ(wait(*client).status, 0);
+        client->open(2);
+        EXPECT_EQ(wait(*client).status, 0);
+        return client;
+    }
+
+    void fill(ByteRange range)
+    {
+        const auto data = filled(range.size(), 'f');
+        ASSERT_TRUE(handler_.handles.begin()->second->write(range.begin(), data.bytes()));
+    }
+
+    test::TempDir dir_;
+    std::optional<EventLoop> loop_;
+    std::optional<WorkerPool> workers_;
+    RecordingHandler handler_;
+    SocketDevice::Config config_;
+    std::optional<SocketDevice> device_;
+};
+
+TEST_F(SocketDeviceTest, AnOpenedBlobComesWithAReadOnlyDescriptor)
+{
+    start();
+    RawClient client{config_.socket};
+    client.hello();
+    EXPECT_EQ(wait(client).status, 0);
+    client.send(sluice_wire_open{{SLUICE_WIRE_OPEN_IMAGE, 0, 2}, 0, 0}, "image");
+    const auto answer = wait(client);
+    ASSERT_EQ(answer.status, 0);
+    ASSERT_TRUE(answer.fd);
+    EXPECT_EQ(::fcntl(answer.fd.get(), F_GETFL) & O_ACCMODE, O_RDONLY);
+
+    struct stat info {};
+
+    EXPECT_EQ(::fstat(answer.fd.get(), &info), 0);
+    EXPECT_EQ(static_cast<std::uint64_t>(info.st_size), kSize);
+    EXPECT_EQ(info.st_mode & 0777U, 0600U); // so that nobody reopens it for writing
+}
+
+TEST_F(SocketDeviceTest, AReadIsAnsweredByWhatIsInTheFile)
+{
+    start();
+    const auto client = opened();
+    client->read(3, 1, 4096, 8192);
+    client->read(4, 1, 20480);
+    ASSERT_TRUE(test::run_until(*loop_, [&] { return handler_.reads.size() == 2; }));
+    fill({4096, 12288});
+    handler_.reads.clear(); // answers both
+    const auto first = wait(*client);
+    EXPECT_EQ(first.id, 3U);
+    EXPECT_EQ(first.status, 0);
+    const auto second = wait(*client);
+    EXPECT_EQ(second.id, 4U);
+    EXPECT_EQ(second.status, -EIO);
+}
+
+TEST_F(SocketDeviceTest, OneBlobIsOneObjectHoweverManyClientsHaveIt)
+{
+    start();
+    auto first = opened();
+    auto second = opened();
+    EXPECT_EQ(handler_.count("open " + kBlob.hex()), 1U);
+    first.reset();
+    EXPECT_TRUE(test::run_until(*loop_, [&] { return device_->socket_stats().connected == 1; }));
+    EXPECT_EQ(handler_.closed.size(), 0U);
+    second->close(9, 1);
+    EXPECT_EQ(wait(*second).status, 0);
+    EXPECT_EQ(handler_.closed.size(), 1U);
+}
+
+TEST_F(SocketDeviceTest, AClientThatLeavesTakesAllThatIsItsWithIt)
+{
+    start();
+    handler_.drop_reads_on_close = true;
+    auto client = opened();
+    client->read(3, 1, 0);
+    ASSERT_TRUE(test::run_until(*loop_, [&] { return handler_.reads.size() == 1; }));
+    client.reset();
+    EXPECT_TRUE(test::run_until(*loop_, [&] { return handler_.closed.size() == 1; }));
+    EXPECT_TRUE(handler_.reads.empty());
+    EXPECT_EQ(device_->socket_stats().open_objects, 0U);
+}
+
+TEST_F(SocketDeviceTest, ACancelledReadIsAnsweredAtOnceAndOnce)
+{
+    start();
+    const auto client = opened();
+    client->read(3, 1, 0);
+    ASSERT_TRUE(test::run_until(*loop_, [&] { return handler_.reads.size() == 1; }));
+    client->cancel(4, 3);
+    EXPECT_EQ(wait(*client).status, -ECANCELED);
+    EXPECT_EQ(wait(*client).status, 0);
+    client->cancel(5, 3);
+    EXPECT_EQ(wait(*client).status, -ENOENT);
+    client->read(3, 1, 8192); // the id is free again; the old READ's answer is not this one's
+    ASSERT_TRUE(test::run_until(*loop_, [&] { return handler_.reads.size() == 2; }));
+    fill({0, 4096});
+    handler_.reads.erase(handler_.reads.begin());
+    fill({8192, 12288});
+    handler_.reads.clear();
+    const auto answer = wait(*client);
+    EXPECT_EQ(answer.id, 3U);
+    EXPECT_EQ(answer.status, 0);
+    EXPECT_FALSE(client->receive());
+}
+
+TEST_F(SocketDeviceTest, RequestsThatCannotBeServedGetTheirErrno)
+{
+    start();
+    const auto client = opened();
+    const auto status = [&] { return wait(*client).status; };
+    client->open(3, *Digest::parse("sha256:" + std::string(64, '0')));
+    EXPECT_EQ(status(), -ENOENT);
+    client->send(sluice_wire_open{{SLUICE_WIRE_OPEN_IMAGE, 0, 4}, 1, 0}, "image");
+    EXPECT_EQ(status(), -ENOENT);
+    client->read(5, 99, 0);
+    EXPECT_EQ(status(), -EBADF);
+    client->read(6, 1, kSize);
+    EXPECT_EQ(status(), -EINVAL);
+    client->read(7, 1, 0, config_.limits.read + 1ULL);
+    EXPECT_EQ(status(), -EINVAL);
+    client->close(8, 99);
+    EXPECT_EQ(status(), -EBADF);
+    EXPECT_EQ(handler_.reads.size(), 0U);
+}
+
+TEST_F(SocketDeviceTest, ABlobThatTheCoreRefusesIsRefused)
+{
+    handler_.accept_size.reset();
+    start();
+    RawClient client{config_.socket};
+    client.hello();
+    EXPECT_EQ(wait(client).status, 0);
+    client.open(2);
+    ASSERT_TRUE(test::run_until(*loop_, [&] { return handler_.opens.size() == 1; }));
+    handler_.opens.front().pending.reject(EACCES);
+    EXPECT_EQ(wait(client).status, -EACCES);
+    EXPECT_EQ(device_->socket_stats().open_objects, 0U);
+}
+
+TEST_F(SocketDeviceTest, AFileThatCannotBeMadeIsAnErrorAndIsClosedInTheCore)
+{
+    config_.place.cache_dir = "/proc/nowhere";
+    start();
+    RawClient client{config_.socket};
+    client.hello();
+    EXPECT_EQ(wait(client).status, 0);
+    client.open(2);
+    EXPECT_LT(wait(client).status, 0);
+    EXPECT_EQ(handler_.closed.size(), 1U);
+}
+
+TEST_F(SocketDeviceTest, ABrokenMessageEndsTheConnectionAndNoOther)
+{
+    start();
+    const auto good = opened();
+    const std::string garbage[] = {"x", std::string(SLUICE_WIRE_MAX, '\xff'), std::string(SLUICE_WIRE_MAX + 1, 'x')};
+    for (const auto& bytes : garbage) {
+        const auto bad = opened();
+        bad->send_raw(std::as_bytes(std::span{bytes}));
+        EXPECT_EQ(wait(*bad).status, 1);
+    }
+    RawClient early{config_.socket};
+    early.open(1);
+    EXPECT_EQ(wait(early).status, 1);
+    const auto twice = opened();
+    twice->hello();
+    EXPECT_EQ(wait(*twice).status, 1);
+    const auto doubled = opened();
+    doubled->read(3, 1, 0);
+    doubled->read(3, 1, 0);
+    EXPECT_EQ(wait(*doubled).status, 1);
+    EXPECT_EQ(device_->socket_stats().malformed, 6U);
+    EXPECT_TRUE(test::run_until(*loop_, [&] { return device_->socket_stats().connected == 1; }));
+    good->close(4, 1);
+    EXPECT_EQ(wait(*good).status, 0);
+}
+
+TEST_F(SocketDeviceTest, AnotherVersionIsToldSo)
+{
+    start();
+    RawClient client{config_.socket};
+    client.send(sluice_wire_hello{{SLUICE_WIRE_HELLO, 0, 1}, SLUICE_WIRE_MAGIC, 2, 7});
+    EXPECT_EQ(wait(client).status, -EPROTONOSUPPORT);
+    EXPECT_EQ(wait(client).status, 1);
+}
+
+TEST_F(SocketDeviceTest, MoreThanTheLimitIsBusyAndTheRestGoesOn)
+{
+    config_.limits.requests = 3;
+    start();
+    const auto client = opened();
+    for (std::uint32_t id = 10; id < 14; ++id) {
+        client->read(id, 1, 0);
+    }
+    const auto refused = wait(*client);
+    EXPECT_EQ(refused.id, 13U);
+    EXPECT_EQ(refused.status, -EBUSY);
+    EXPECT_EQ(handler_.reads.size(), 3U);
+    fill({0, 4096});
+    handler_.reads.clear();
+    EXPECT_EQ(wait(*client).status, 0);
+}
+
+TEST_F(SocketDeviceTest, TooManyOpenBlobsAreRefused)
+{
+    config_.limits.objects = 2;
+    start();
+    const auto client = opened();
+    client->open(3);
+    EXPECT_EQ(wait(*client).status, 0);
+    client->open(4);
+    EXPECT_EQ(wait(*client).status, -EMFILE);
+}
+
+TEST_F(SocketDeviceTest, AClientThatDoesNotReadIsCutOffAndCostsNobodyElse)
+{
+    config_.patience = milliseconds{50};
+    start();
+    const auto deaf = opened();
+    const int flags = ::fcntl(deaf->fd(), F_GETFL);
+    ASSERT_EQ(::fcntl(deaf->fd(), F_SETFL, flags | O_NONBLOCK), 0);
+    const sluice_wire_object cancel{{SLUICE_WIRE_CANCEL, sizeof cancel, 7}, 1, 0};
+    // Until neither direction takes any more, and then until its patience is over.
+    EXPECT_TRUE(test::run_until(*loop_, [&] {
+        while (::send(deaf->fd(), &cancel, sizeof cancel, MSG_NOSIGNAL) > 0) {
+        }
+        return device_->socket_stats().stalled == 1;
+    }));
+    EXPECT_TRUE(test::run_until(*loop_, [&] { return device_->socket_stats().connected == 0; }));
+    (void)opened();
+}
+
+TEST_F(SocketDeviceTest, AClientThatNeverSaysHelloIsCutOff)
+{
+    config_.patience = milliseconds{20};
+    start();
+    RawClient silent{config_.socket};
+    EXPECT_EQ(wait(silent).status, 1);
+}
+
+TEST_F(SocketDeviceTest, TooManyClientsAreToldSo)
+{
+    config_.max_clients = 2;
+    start();
+    const auto first = opened();
+    const auto second = opened();
+    RawClient third{config_.socket};
+    third.hello();
+    EXPECT_EQ(wait(third).status, -EBUSY);
+}
+
+TEST_F(SocketDeviceTest, DescriptorsThatAClientSendsAreNotKept)
+{
+    start();
+    const auto client = opened();
+    const auto before = test::count_open_fds();
+    sluice_wire_object cancel{{SLUICE_WIRE_CANCEL, sizeof cancel, 7}, 1, 0};
+    iovec part{&cancel, sizeof cancel};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
+    auto* item = CMSG_FIRSTHDR(&header);
+    item->cmsg_level = SOL_SOCKET;
+    item->cmsg_type = SCM_RIGHTS;
+    item->cmsg_len = CMSG_LEN(sizeof(int));
+    const int zero = 0;
+    std::memcpy(CMSG_DATA(item), &zero, sizeof zero);
+    ASSERT_GT(::sendmsg(client->fd(), &header, 0), 0);
+    EXPECT_EQ(wait(*client).status, -ENOENT);
+    EXPECT_EQ(test::count_open_fds(), before);
+}
+
+TEST_F(SocketDeviceTest, OnlyTheOwnerReachesTheSocketUnlessAGroupIsNamed)
+{
+    start();
+
+    struct stat info {};
+
+    ASSERT_EQ(::stat(config_.socket.c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777U, 0600U);
+    device_.reset();
+    EXPECT_FALSE(std::filesystem::exists(config_.socket));
+    config_.groups = {::getegid()};
+    start();
+    ASSERT_EQ(::stat(config_.socket.c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777U, 0660U);
+    EXPECT_EQ(info.st_gid, ::getegid());
+}
+
+TEST_F(SocketDeviceTest, AStaleSocketIsReplacedAndALiveOneIsNot)
+{
+    start();
+    SocketDevice second{*loop_, *workers_, config_, {}};
+    const auto refused = second.start(handler_);
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().text().find("another sluiced"), std::string::npos);
+    device_.reset();
+    {
+        const UniqueFd left{kAdoptFd, ::socket(AF_UNIX, SOCK_SEQPACKET, 0)};
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        config_.socket.native().copy(address.sun_path, sizeof address.sun_path - 1);
+        const auto* generic = static_cast<const sockaddr*>(static_cast<const void*>(&address));
+        ASSERT_EQ(::bind(left.get(), generic, sizeof address), 0);
+    }
+    start();
+    (void)opened();
+}
+
+TEST_F(SocketDeviceTest, StoppingEndsTheConnectionsSoThatClientsAskTheSuccessor)
+{
+    start();
+    const auto client = opened();
+    client->read(3, 1, 0);
+    ASSERT_TRUE(test::run_until(*loop_, [&] { return handler_.reads.size() == 1; }));
+    device_->stop();
+    const auto last = client->receive();
+    ASSERT_TRUE(last);
+    EXPECT_EQ(last->status, 1); // and no EIO before
+}
+
+} // namespace
+} // namespace sluice::protocol
