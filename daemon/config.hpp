@@ -41,7 +41,8 @@ struct ResumeThresholds {
 enum class FrontEndMode : std::uint8_t {
     kAuto, ///< cachefiles where the kernel has it and it works, else FUSE
     kCachefiles,
-    kFuse
+    kFuse,
+    kNone ///< nothing can be mounted; libsluice alone is served
 };
 
 /// What sluiced.conf says, checked as a whole: every value is in its range and fits the others.

@@ -119,10 +119,11 @@ Values get_level(const Config& config)
     return {std::string{found->first}};
 }
 
-constexpr std::array<std::pair<std::string_view, FrontEndMode>, 3> kFrontEnds{{
+constexpr std::array<std::pair<std::string_view, FrontEndMode>, 4> kFrontEnds{{
     {"auto", FrontEndMode::kAuto},
     {"cachefiles", FrontEndMode::kCachefiles},
     {"fuse", FrontEndMode::kFuse},
+    {"none", FrontEndMode::kNone},
 }};
 
 bool set_front_end(Config& config, std::string_view value)
@@ -191,7 +192,7 @@ const Directive kDirectives[] = {
     {"library-group", "NAME", "the name of a group", true, add_library_group, get_library_groups},
     {"layers-dir", "PATH", kPathAllowed, false,
      set_path<&Config::layers_dir, kMaxPath>, get_path<&Config::layers_dir>},
-    {"front-end", "NAME", "one of auto, cachefiles, fuse", false, set_front_end, get_front_end},
+    {"front-end", "NAME", "one of auto, cachefiles, fuse, none", false, set_front_end, get_front_end},
     {"blobs-dir", "PATH", kPathAllowed, false,
      set_path<&Config::blobs_dir, kMaxBlobsDir>, get_path<&Config::blobs_dir>},
     {"domain-id", "NAME", "one word of at most 248 characters without '/' and ','", false,

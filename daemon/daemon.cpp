@@ -234,6 +234,10 @@ Result<void> Daemon::start_front_ends()
             faults += fmt::format("{}{}: {}", faults.empty() ? "" : "; ", candidate.name, started.error().text());
         }
     }
+    if (config_.front_end == FrontEndMode::kNone) {
+        mount_front_end_.name = "none";
+        mount_front_end_.why = "the configuration asks for none: images can be read with libsluice only";
+    }
     if (mount_front_end_.name.empty()) {
         return fail(ErrorKind::kUnsupported, faults);
     }

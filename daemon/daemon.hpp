@@ -71,7 +71,7 @@ private:
     std::unique_ptr<Catalogue> catalogue_;
     std::unique_ptr<FrontEnds> front_ends_;
     MountFrontEnd mount_front_end_;
-    bool can_restore_ = false; ///< the kernel delivers unanswered requests again
+    bool can_restore_ = false;                  ///< the kernel delivers unanswered requests again
     protocol::SocketDevice* library_ = nullptr; ///< one of front_ends_
     std::unique_ptr<OfflineFill> offline_;
     std::unique_ptr<ImageService> images_;

@@ -102,6 +102,12 @@ Result<std::string> parse_blobs_dir(const Json& answer)
     if (front_end.empty() || front_end == "cachefiles") {
         return std::string{};
     }
+    if (front_end == "none") {
+        return fail(
+            ErrorKind::kUnsupported,
+            "the daemon's configuration says 'front-end none': it mounts nothing, images can be exported only"
+        );
+    }
     auto dir = string_or_empty(answer, "blobs_dir");
     if (front_end != "fuse" || !dir.starts_with('/')) {
         return fail(

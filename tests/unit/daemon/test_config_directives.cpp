@@ -46,7 +46,7 @@ const std::map<std::string_view, Samples> kSamples{
     {"library-socket", {{"/run/x.sock", "/" + std::string(106, 's')}, {"x.sock", "/" + std::string(107, 's')}}},
     {"library-group", {{"sluice", "_x-1"}, {"a:b", "a b", "a,b", std::string(33, 'g')}}},
     {"layers-dir", kPaths},
-    {"front-end", {{"auto", "cachefiles", "fuse"}, {"Fuse", "nbd", "auto fuse"}}},
+    {"front-end", {{"auto", "cachefiles", "fuse", "none"}, {"Fuse", "nbd", "auto fuse"}}},
     {"blobs-dir", {{"/run/b", "/" + std::string(180, 'b')}, {"b", "/" + std::string(181, 'b')}}},
     {"domain-id", {{"d", std::string(248, 'd')}, {"a/b", "a,b", "a b", std::string(249, 'd')}}},
     {"read-deadline", kDurations},

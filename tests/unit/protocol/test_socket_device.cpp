@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The library socket's daemon side against clients that do not behave. The well-behaved one is in tests/integration.
-#include "lib/wire.h"
 #include "protocol/socket_device.hpp"
 #include "tests/support/loop_fixture.hpp"
 #include "tests/support/temp_dir.hpp"
+#include "tests/unit/protocol/raw_client.hpp"
 #include "tests/unit/protocol/recording_handler.hpp"
 
 #include <cerrno>
@@ -20,102 +20,6 @@ namespace {
 
 constexpr std::uint64_t kSize = 64 * 1024;
 const Digest kBlob = *Digest::parse("sha256:" + std::string(64, 'b'));
-
-struct Answered {
-    std::uint16_t opcode = 0;
-    std::uint32_t id = 0;
-    int status = 1; ///< 1: the connection has ended
-    std::uint32_t object = 0;
-    UniqueFd fd;
-};
-
-/// A client that says what it is told to.
-class RawClient {
-public:
-    explicit RawClient(const std::filesystem::path& path) : fd_{kAdoptFd, ::socket(AF_UNIX, SOCK_SEQPACKET, 0)}
-    {
-        sockaddr_un address{};
-        address.sun_family = AF_UNIX;
-        path.native().copy(address.sun_path, sizeof address.sun_path - 1);
-        const auto* generic = static_cast<const sockaddr*>(static_cast<const void*>(&address));
-        EXPECT_EQ(::connect(fd_.get(), generic, sizeof address), 0);
-    }
-
-    template <typename T>
-    void send(T message, std::string_view tail = {})
-    {
-        std::vector<std::byte> bytes(sizeof message + tail.size());
-        message.header.size = static_cast<std::uint16_t>(bytes.size());
-        std::memcpy(bytes.data(), &message, sizeof message);
-        std::memcpy(bytes.data() + sizeof message, tail.data(), tail.size());
-        send_raw(bytes);
-    }
-
-    void send_raw(std::span<const std::byte> bytes)
-    {
-        EXPECT_EQ(::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
-    }
-
-    void hello() { send(sluice_wire_hello{{SLUICE_WIRE_HELLO, 0, 1}, SLUICE_WIRE_MAGIC, 1, 1}); }
-
-    void open(std::uint32_t id, const Digest& digest = kBlob)
-    {
-        send(sluice_wire_open{{SLUICE_WIRE_OPEN_BLOB, 0, id}, 0, 0}, digest.to_string());
-    }
-
-    void read(std::uint32_t id, std::uint32_t object, std::uint64_t offset, std::uint64_t length = 4096)
-    {
-        send(sluice_wire_read{{SLUICE_WIRE_READ, 0, id}, object, 0, offset, length});
-    }
-
-    void close(std::uint32_t id, std::uint32_t object)
-    {
-        send(sluice_wire_object{{SLUICE_WIRE_CLOSE, 0, id}, object, 0});
-    }
-
-    void cancel(std::uint32_t id, std::uint32_t request)
-    {
-        send(sluice_wire_object{{SLUICE_WIRE_CANCEL, 0, id}, request, 0});
-    }
-
-    /// One answer, if there is one now.
-    std::optional<Answered> receive()
-    {
-        std::array<std::byte, SLUICE_WIRE_MAX> buffer;
-        alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-        iovec part{buffer.data(), buffer.size()};
-        msghdr header{};
-        header.msg_iov = &part;
-        header.msg_iovlen = 1;
-        header.msg_control = control.data();
-        header.msg_controllen = control.size();
-        const auto got = ::recvmsg(fd_.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-        if (got < 0 && errno == EAGAIN) {
-            return std::nullopt;
-        }
-        Answered answered;
-        if (got <= 0) {
-            return answered;
-        }
-        sluice_wire_open_answer answer{};
-        std::memcpy(&answer, buffer.data(), std::min(sizeof answer, static_cast<std::size_t>(got)));
-        answered.opcode = answer.answer.header.opcode;
-        answered.id = answer.answer.header.id;
-        answered.status = answer.answer.status;
-        answered.object = answer.object;
-        if (const auto* item = CMSG_FIRSTHDR(&header); item != nullptr) {
-            int number = -1;
-            std::memcpy(&number, CMSG_DATA(item), sizeof number);
-            answered.fd.reset(number);
-        }
-        return answered;
-    }
-
-    [[nodiscard]] int fd() const { return fd_.get(); }
-
-private:
-    UniqueFd fd_;
-};
 
 class SocketDeviceTest : public test::FdLeakTest {
 protected:
@@ -168,7 +72,7 @@ protected:
         auto client = std::make_unique<RawClient>(config_.socket);
         client->hello();
         EXPECT_EQ(wait(*client).status, 0);
-        client->open(2);
+        client->open(2, kBlob);
         EXPECT_EQ(wait(*client).status, 0);
         return client;
     }
@@ -300,7 +204,7 @@ TEST_F(SocketDeviceTest, ABlobThatTheCoreRefusesIsRefused)
     RawClient client{config_.socket};
     client.hello();
     EXPECT_EQ(wait(client).status, 0);
-    client.open(2);
+    client.open(2, kBlob);
     ASSERT_TRUE(test::run_until(*loop_, [&] { return handler_.opens.size() == 1; }));
     handler_.opens.front().pending.reject(EACCES);
     EXPECT_EQ(wait(client).status, -EACCES);
@@ -314,7 +218,7 @@ TEST_F(SocketDeviceTest, AFileThatCannotBeMadeIsAnErrorAndIsClosedInTheCore)
     RawClient client{config_.socket};
     client.hello();
     EXPECT_EQ(wait(client).status, 0);
-    client.open(2);
+    client.open(2, kBlob);
     EXPECT_LT(wait(client).status, 0);
     EXPECT_EQ(handler_.closed.size(), 1U);
 }
@@ -330,7 +234,7 @@ TEST_F(SocketDeviceTest, ABrokenMessageEndsTheConnectionAndNoOther)
         EXPECT_EQ(wait(*bad).status, 1);
     }
     RawClient early{config_.socket};
-    early.open(1);
+    early.open(1, kBlob);
     EXPECT_EQ(wait(early).status, 1);
     const auto twice = opened();
     twice->hello();
@@ -376,9 +280,9 @@ TEST_F(SocketDeviceTest, TooManyOpenBlobsAreRefused)
     config_.limits.objects = 2;
     start();
     const auto client = opened();
-    client->open(3);
+    client->open(3, kBlob);
     EXPECT_EQ(wait(*client).status, 0);
-    client->open(4);
+    client->open(4, kBlob);
     EXPECT_EQ(wait(*client).status, -EMFILE);
 }
 
