@@ -13,7 +13,7 @@ namespace sluice::protocol {
 /// Answers a READ with bytes of the backing file, on a worker. The caller has made sure that they are there: a file
 /// that cannot be read, or is too short, is EIO.
 ///
-/// The file's own pages are not cached: the kernel keeps what it got from us where its readers find it.
+/// The file's own pages are not cached: EROFS caches what it has read.
 class FuseReader {
 public:
     explicit FuseReader(WorkerPool& workers) : workers_{workers} {}
