@@ -125,6 +125,17 @@ std::vector<std::string> layers_of(const MountEntry& mount, const MountTable& ta
     return names;
 }
 
+/// A layer that was mounted from a blob's file (".../2c26b46b/<64 hex digits>"), whatever became of its own mount: a
+/// dead one is replaced in the layers directory while its users still have it.
+bool is_blob_file(const MountEntry& mount)
+{
+    constexpr std::size_t kDigits = 64;
+    constexpr std::string_view kHex = "0123456789abcdef";
+    const auto name = last_component(mount.source);
+    return mount.fs_type == "erofs" && mount.source.starts_with('/') && name.size() == kDigits &&
+           name.find_first_not_of(kHex) == std::string_view::npos;
+}
+
 /// The mount point as the table has it: `dir` itself, or where its symbolic links lead.
 Result<const MountEntry*> top_mount_at(const MountTable& table, const std::string& dir)
 {
@@ -197,7 +208,7 @@ Result<ReleaseReport> unmount_image(const LayerMounts& layers, const std::string
         return fail(ErrorKind::kInvalid, dir + ": nothing is mounted there");
     }
     const MountEntry& mount = **top;
-    if (layers_of(mount, *table, layers.dir()).empty()) {
+    if (layers_of(mount, *table, layers.dir()).empty() && !is_blob_file(mount)) {
         return fail(
             ErrorKind::kInvalid, fmt::format("{}: a mount of type {}, not an image of sluice's", dir, mount.fs_type)
         );

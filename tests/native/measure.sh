@@ -3,6 +3,7 @@
 # What the FUSE front end costs: throughput and latency, cold (everything from the registry on this machine) and warm
 # (from the disk), on files and on loop devices, beside EROFS mounted on the plain image. Run it by
 # tests/native/run-native; not a test.
+# shellcheck disable=SC2154
 . "$(dirname "$0")/../vm/scenarios/lib-sluice.sh"
 
 megabytes=${SLUICE_MEASURE_MB:-512}

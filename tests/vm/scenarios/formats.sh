@@ -17,7 +17,8 @@ expect_equal 1 "$(json images '.images[0].layers[0].devices | length')" "device 
 sluicectl umount "$work/mnt"
 
 say "three layers: the upper ones hide what is below"
-two=/run/two # overlayfs, the root here, takes no whiteouts in its files
+two=/run/two # overlayfs, a guest's root, takes no whiteouts in its files
+[ "${SLUICE_FRONT_END:-}" != fuse ] || two=$work/two
 mkdir -p "$two/small" "$work/three"
 echo changed >"$two/small/4097"
 mknod "$two/run-me" c 0 0 # a whiteout
@@ -31,14 +32,21 @@ cmp "$work/mnt/large" "$work/tree/large"
 must_fail touch "$work/mnt/cannot-be-written"
 sluicectl umount "$work/mnt"
 
-say "compressed: complete before it is mounted, and refused where only lazy mounts are wanted"
 publish --compress lz4hc --from-dir "$work/tree" "$registry/compressed:v1"
-must_fail mount_image "$registry/compressed:v1" "$work/mnt" --lazy-only
-expect_text "$work/last-error" 'compressed'
-not_mounted "$work/mnt"
-mount_image "$registry/compressed:v1" "$work/mnt"
+if [ "$(json status .front_end.name)" = cachefiles ]; then
+    say "compressed: complete before it is mounted, and refused where only lazy mounts are wanted"
+    complete=true
+    must_fail mount_image "$registry/compressed:v1" "$work/mnt" --lazy-only
+    expect_text "$work/last-error" 'compressed'
+    not_mounted "$work/mnt"
+    mount_image "$registry/compressed:v1" "$work/mnt"
+else
+    say "compressed: on demand, as any other"
+    complete=false
+    mount_image "$registry/compressed:v1" "$work/mnt" --lazy-only
+fi
 digest=$(blob_of "$registry/compressed:v1")
-expect_equal true "$(json blobs ".blobs[] | select(.digest == \"$digest\") | .complete")" "the blob is complete"
+expect_equal $complete "$(json blobs ".blobs[] | select(.digest == \"$digest\") | .complete")" "the blob is complete"
 read_all_parallel "$work/mnt" >"$work/sums"
 diff <(sums "$work/tree") "$work/sums" || die "files differ"
 sluicectl umount "$work/mnt"
