@@ -86,7 +86,8 @@ void ReadPlanner::read_sequentially(ReadStream& stream, ReadPlan& plan)
     // stands still.
     const bool starting = stream.window == 0;
     if (starting) {
-        stream.window = policy_.first_window;
+        // As much again as it has read: random reads that happen to meet cost no more than they asked for.
+        stream.window = std::min(stream.position - stream.begin, policy_.first_window);
     } else if (stream.planned - stream.position > stream.window / 2) {
         return;
     } else {

@@ -14,9 +14,9 @@ namespace sluice::cache {
 /// it hits a hole, so what is fetched beyond that decides the speed. Sizes are bytes; they are
 /// rounded up to whole blocks.
 struct ReadPolicy {
-    std::uint64_t max_request = 4U << 20U;       ///< the longest single fetch
-    std::uint64_t first_window = 512U << 10U;    ///< ahead of a reader that has just turned out to be sequential
-    std::uint64_t read_ahead = 16U << 20U;       ///< the largest window ahead of one reader; 0 turns readahead off
+    std::uint64_t max_request = 4U << 20U;    ///< the longest single fetch
+    std::uint64_t first_window = 512U << 10U; ///< the most ahead of a reader that has just turned out to be sequential
+    std::uint64_t read_ahead = 16U << 20U;    ///< the largest window ahead of one reader; 0 turns readahead off
     std::uint64_t total_read_ahead = 64U << 20U; ///< all windows of one object together; divided among its readers
     std::uint64_t random_window = 64U << 10U;    ///< a power of two: what a READ out of the blue is rounded to
     std::uint64_t metadata_window = 1U << 20U;   ///< fetched at once when the first READ is for the object's start

@@ -60,7 +60,8 @@ StreamDetector::Match StreamDetector::observe(ByteRange wanted)
         stream->last_use = reads_;
         return {*stream, true};
     }
-    const ReadStream fresh{.position = wanted.end(), .planned = wanted.end(), .window = 0, .last_use = reads_};
+    const ReadStream fresh{
+        .begin = wanted.begin(), .position = wanted.end(), .planned = wanted.end(), .window = 0, .last_use = reads_};
     if (streams_.size() < max_streams_) {
         streams_.push_back(fresh);
         return {streams_.back(), false};

@@ -11,6 +11,7 @@ namespace sluice::cache {
 
 /// A reader that goes through an object front to back, as far as its READs show it.
 struct ReadStream {
+    std::uint64_t begin = 0;    ///< of its first READ
     std::uint64_t position = 0; ///< where its next READ is expected: the end of the last one
     std::uint64_t planned = 0;  ///< fetches were planned up to here; never before `position`
     std::uint64_t window = 0;   ///< bytes to keep ahead of it; 0 until a second READ has proved it sequential

@@ -38,6 +38,7 @@ BlobFiller::BlobFiller(
     , policy_{policy}
     , tree_{std::move(tree)}
     , handle_{std::move(handle)}
+    , holes_{handle_, tree_->blob().erofs_size}
     , planner_{policy.read, tree_->blob().erofs_size}
     , timer_{services.loop, [this] { answer_overdue(); }}
     , fetches_{services.loop}
@@ -54,7 +55,10 @@ void BlobFiller::read(ByteRange wanted, protocol::PendingRead pending)
     // The kernel may ask beyond the end; there is nothing to be had there, and an answer without data is an error
     // there.
     const auto range = wanted.align_out(kBlockSize).intersect({0, blob().erofs_size});
-    const auto missing = handle_->missing(range);
+    auto missing = holes_.missing(range);
+    if (missing && missing->empty()) {
+        missing = holes_.look_again(range); // it came in just now, most likely; but nobody asks for what he has
+    }
     if (!missing || range.empty() || failed_lately(range)) {
         ++services_.counters.reads_failed;
         if (!missing) {
@@ -72,7 +76,7 @@ void BlobFiller::read(ByteRange wanted, protocol::PendingRead pending)
         arm_timer();
         start_fetches(plan.demand, deadline);
     }
-    start_fetches(plan.readahead, deadline);
+    start_fetches(plan.readahead, {deadline, fetcher::Urgency::kReadahead});
     answer_settled(range); // a plan that leaves part of the range out must not leave its reader asleep
 }
 
@@ -111,55 +115,77 @@ bool BlobFiller::failed_lately(ByteRange range)
     return std::ranges::any_of(failures_, [range](const Failure& f) { return f.range.overlaps(range); });
 }
 
-void BlobFiller::start_fetches(const std::vector<ByteRange>& ranges, Deadline deadline)
+void BlobFiller::start_fetches(const std::vector<ByteRange>& ranges, fetcher::FetchTerms terms)
 {
     struct Run {
-        static Task<void> it(BlobFiller& self, ByteRange range, Deadline until)
+        static Task<void> it(BlobFiller& self, ByteRange range, fetcher::FetchTerms terms)
         {
-            (void)co_await self.run_fetch(range, until);
+            (void)co_await self.run_fetch(range, terms);
         }
     };
 
     for (const auto& range : ranges) {
         for (const auto& idle : in_flight_.outside(range.intersect({0, blob().erofs_size}))) {
-            const auto missing = handle_->missing(idle);
+            const auto missing = holes_.missing(idle);
             if (!missing) {
                 continue; // told by the probe of the read itself
             }
             for (const auto& hole : *missing) {
                 in_flight_.add(hole);
-                fetches_.spawn(Run::it(*this, hole, deadline));
+                fetches_.spawn(Run::it(*this, hole, terms));
             }
         }
     }
 }
 
-Task<Result<void>> BlobFiller::run_fetch(ByteRange range, Deadline deadline)
+Task<Result<void>> BlobFiller::run_fetch(ByteRange range, fetcher::FetchTerms terms)
 {
-    auto outcome = co_await fetch_once(range, deadline);
+    auto outcome = co_await fetch_once(range, terms);
+    // Who joined this fetch later may wait longer than it was meant to take.
+    while (!outcome && outcome.error().kind() == ErrorKind::kTimeout) {
+        const auto later = longest_wait(range, terms.deadline);
+        if (!later) {
+            break;
+        }
+        terms = fetcher::FetchTerms{*later};
+        outcome = co_await fetch_once(range, terms);
+    }
     // Bytes that do not match may have been hurt on the way: they get one more chance, and no more than one.
-    if (!outcome && outcome.error().kind() == ErrorKind::kCorrupt && !deadline.passed()) {
+    if (!outcome && outcome.error().kind() == ErrorKind::kCorrupt && !terms.deadline.passed()) {
         log::warning("blob {}: {}; fetching it once more", blob().digest.to_string(), outcome.error().text());
         for (const auto& rest : in_flight_.inside(range)) {
-            outcome = co_await fetch_once(rest, deadline);
+            outcome = co_await fetch_once(rest, terms);
             if (!outcome) {
                 break;
             }
         }
     }
-    for (const auto& rest : in_flight_.inside(range)) {
-        gave_up(rest, outcome ? Error{ErrorKind::kInternal, "a fetch ended early"} : outcome.error());
+    if (!outcome) { // else all has landed, and what is in flight there by now is another fetch's
+        for (const auto& rest : in_flight_.inside(range)) {
+            gave_up(rest, outcome.error());
+        }
     }
     co_return outcome;
 }
 
-Task<Result<void>> BlobFiller::fetch_once(ByteRange range, Deadline deadline)
+std::optional<Deadline> BlobFiller::longest_wait(ByteRange range, Deadline beyond) const
+{
+    std::optional<Deadline> longest;
+    for (const auto& waiting : waiting_) { // in the order of their deadlines
+        if (waiting.wanted.overlaps(range) && waiting.deadline.when() > beyond.when()) {
+            longest = waiting.deadline;
+        }
+    }
+    return longest;
+}
+
+Task<Result<void>> BlobFiller::fetch_once(ByteRange range, fetcher::FetchTerms terms)
 {
     Result<void> outcome = fail(ErrorKind::kNotFound, "no repository is known to hold this blob");
     const auto repositories = blob().repositories;
     for (const auto& repository : repositories) {
         for (const auto& rest : in_flight_.inside(range)) {
-            outcome = co_await fetch_from(repository, rest, deadline);
+            outcome = co_await fetch_from(repository, rest, terms);
             if (!outcome) {
                 break;
             }
@@ -171,9 +197,9 @@ Task<Result<void>> BlobFiller::fetch_once(ByteRange range, Deadline deadline)
     co_return outcome;
 }
 
-Task<Result<void>> BlobFiller::fetch_from(std::string repository, ByteRange range, Deadline deadline)
+Task<Result<void>> BlobFiller::fetch_from(std::string repository, ByteRange range, fetcher::FetchTerms terms)
 {
-    auto prepared = co_await tree_->prepare(range, deadline);
+    auto prepared = co_await tree_->prepare(range, terms.deadline);
     if (!prepared) {
         co_return prepared;
     }
@@ -187,10 +213,13 @@ Task<Result<void>> BlobFiller::fetch_from(std::string repository, ByteRange rang
             landed(written);
         });
     const fetcher::BlobLocation location{repository, blob().digest, blob().blob_size};
-    auto fetched = co_await services_.source.fetch(location, range, *writer, deadline);
+    auto fetched = co_await services_.source.fetch(location, range, *writer, terms);
     auto written = co_await writer->finish();
     if (!written) {
         co_return fail(written.error(), fmt::format("from {}", repository));
+    }
+    if (fetched && !writer->complete()) {
+        co_return fail(ErrorKind::kInternal, fmt::format("from {}: the fetch ended early", repository));
     }
     co_return fetched;
 }
@@ -207,6 +236,7 @@ void BlobFiller::note(ByteRange range, const Error& why)
 void BlobFiller::landed(ByteRange range)
 {
     in_flight_.remove(range);
+    holes_.written(range);
     answer_settled(range);
 }
 
@@ -275,7 +305,9 @@ Task<Result<void>> BlobFiller::fill_all()
                 const auto piece = job->pieces[job->next++];
                 for (const auto& idle : self.in_flight_.outside(piece)) {
                     self.in_flight_.add(idle);
-                    auto filled = co_await self.run_fetch(idle, Deadline::after(self.policy_.read_deadline));
+                    const auto deadline = Deadline::after(self.policy_.read_deadline);
+                    const fetcher::FetchTerms terms{deadline, fetcher::Urgency::kReadahead}; // readers go first
+                    auto filled = co_await self.run_fetch(idle, terms);
                     if (!filled) {
                         job->outcome = filled;
                         break;
@@ -288,7 +320,7 @@ Task<Result<void>> BlobFiller::fill_all()
         }
     };
 
-    const auto missing = handle_->missing({0, blob().erofs_size});
+    const auto missing = holes_.missing({0, blob().erofs_size});
     if (!missing) {
         co_return fail(missing.error());
     }

@@ -6,6 +6,7 @@
 #include "base/task.hpp"
 #include "cache/fetch_planner.hpp"
 #include "daemon/blob_tree.hpp"
+#include "daemon/hole_map.hpp"
 #include "protocol/device.hpp"
 
 #include <cstdint>
@@ -77,10 +78,11 @@ private:
 
     [[nodiscard]] bool failed_lately(ByteRange range);
     void note(ByteRange range, const Error& why);
-    void start_fetches(const std::vector<ByteRange>& ranges, Deadline deadline);
-    Task<Result<void>> run_fetch(ByteRange range, Deadline deadline);
-    Task<Result<void>> fetch_once(ByteRange range, Deadline deadline);
-    Task<Result<void>> fetch_from(std::string repository, ByteRange range, Deadline deadline);
+    void start_fetches(const std::vector<ByteRange>& ranges, fetcher::FetchTerms terms);
+    Task<Result<void>> run_fetch(ByteRange range, fetcher::FetchTerms terms);
+    Task<Result<void>> fetch_once(ByteRange range, fetcher::FetchTerms terms);
+    Task<Result<void>> fetch_from(std::string repository, ByteRange range, fetcher::FetchTerms terms);
+    [[nodiscard]] std::optional<Deadline> longest_wait(ByteRange range, Deadline beyond) const;
     void landed(ByteRange range);
     void gave_up(ByteRange range, const Error& why);
     void answer_settled(ByteRange touched);
@@ -91,6 +93,7 @@ private:
     const FillPolicy& policy_;
     std::shared_ptr<BlobTree> tree_;
     std::shared_ptr<protocol::ObjectHandle> handle_;
+    HoleMap holes_;
     cache::ReadPlanner planner_;
     RangeSet in_flight_;
     std::list<Waiting> waiting_; ///< in the order of their deadlines

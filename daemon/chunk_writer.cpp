@@ -78,6 +78,7 @@ void ChunkWriter::done(ByteRange range, const Result<void>& outcome)
     --at_work_;
     if (outcome) {
         services_.counters.bytes_written += range.size();
+        landed_bytes_ += range.size();
         landed_(range);
     } else {
         const bool corrupt = outcome.error().kind() == ErrorKind::kCorrupt;

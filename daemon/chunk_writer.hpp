@@ -32,6 +32,9 @@ public:
     /// After the fetch has ended: waits for the workers, and yields their first failure.
     [[nodiscard]] Task<Result<void>> finish();
 
+    /// Whether every byte of the range is in the file.
+    [[nodiscard]] bool complete() const noexcept { return landed_bytes_ == range_.size(); }
+
 private:
     void done(ByteRange range, const Result<void>& outcome);
 
@@ -41,6 +44,7 @@ private:
     std::vector<Digest> expected_;
     std::function<void(ByteRange)> landed_;
     unsigned at_work_ = 0;
+    std::uint64_t landed_bytes_ = 0;
     Result<void> outcome_;
     OneShot<bool> idle_;
     bool finishing_ = false;

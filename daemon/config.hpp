@@ -80,7 +80,7 @@ struct Config {
     std::uint64_t random_window = 64U << 10;
     std::uint64_t max_request = 4U << 20;
     std::uint64_t memory_budget = 32U << 20;
-    unsigned connections = 8; ///< per host
+    unsigned connections = 16; ///< per host
     unsigned workers = default_workers();
     bool lazy_only = false;
     log::Level log_level = log::Level::kInfo;

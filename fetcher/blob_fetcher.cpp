@@ -52,7 +52,7 @@ BlobFetcher::BlobFetcher(RegistrySession& session, BufferGate& buffers)
     : session_{session}, buffers_{buffers}, slots_{session.loop(), session.options().http.connections_per_host}
 {}
 
-Task<Result<void>> BlobFetcher::fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, Deadline deadline)
+Task<Result<void>> BlobFetcher::fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, FetchTerms terms)
 {
     assert(!range.empty() && range.end() <= blob.size);
     auto repository = Repository::parse(blob.repository);
@@ -61,9 +61,9 @@ Task<Result<void>> BlobFetcher::fetch(BlobLocation blob, ByteRange range, ChunkS
     }
     auto what = describe(blob);
     auto url = session_.base_url(*repository) + "blobs/" + blob.digest.to_string();
-    Job job{std::move(*repository), std::move(blob), std::move(url), range, deadline};
+    Job job{std::move(*repository), std::move(blob), std::move(url), range, terms.deadline, terms.urgency};
     auto inner = try_until(std::move(job), sink);
-    auto outcome = co_await with_deadline(session_.loop(), std::move(inner), deadline, std::move(what));
+    auto outcome = co_await with_deadline(session_.loop(), std::move(inner), terms.deadline, std::move(what));
     co_return outcome;
 }
 
@@ -72,7 +72,8 @@ Task<Result<void>> BlobFetcher::try_until(Job job, ChunkSink& sink)
     RangeProgress progress{job.range.begin(), 0};
     for (unsigned tries = 1;; ++tries) {
         auto host = job.repository.registry;
-        auto slot = co_await slots_.acquire(std::move(host)); // for one try: who waits for the next holds none
+        auto slot =
+            co_await slots_.acquire(std::move(host), job.urgency); // for one try: who waits for the next holds none
         auto reply = co_await attempt(job, sink, progress);
         slot = {};
         session_.counters().bytes_received += std::exchange(progress.received, 0);

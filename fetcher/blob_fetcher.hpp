@@ -20,7 +20,7 @@ public:
     BlobFetcher(RegistrySession& session, BufferGate& buffers);
 
     /// As BlobSource::fetch().
-    [[nodiscard]] Task<Result<void>> fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, Deadline deadline);
+    [[nodiscard]] Task<Result<void>> fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, FetchTerms terms);
 
 private:
     /// One blob's fetch, as its attempts see it.
@@ -30,6 +30,7 @@ private:
         std::string registry_url; ///< of the blob
         ByteRange range;
         Deadline deadline;
+        Urgency urgency;
     };
 
     [[nodiscard]] Task<Result<void>> try_until(Job job, ChunkSink& sink);

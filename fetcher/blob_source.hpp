@@ -20,6 +20,20 @@ struct BlobLocation {
     std::uint64_t size = 0; ///< of the whole blob, hash tree and index included; bytes
 };
 
+/// Who waits for a fetch.
+enum class Urgency : std::uint8_t {
+    kDemand,    ///< a reader does
+    kReadahead, ///< nobody yet
+};
+
+/// Until when, and how urgently; a deadline alone means that somebody waits.
+struct FetchTerms {
+    FetchTerms(Deadline until, Urgency how = Urgency::kDemand) noexcept : deadline{until}, urgency{how} {}
+
+    Deadline deadline;
+    Urgency urgency;
+};
+
 /// Takes a fetched range piece by piece, in order, on the loop's thread.
 class ChunkSink {
 public:
@@ -42,11 +56,11 @@ public:
     virtual ~BlobSource() = default;
 
     /// Fetches `range` (not empty, inside the blob) into `sink`, retrying by kind of error until
-    /// `deadline`. Each byte is delivered once, in order; a retry goes on behind the last chunk
+    /// the terms' deadline. Each byte is delivered once, in order; a retry goes on behind the last chunk
     /// delivered. On failure a prefix may have been delivered. `sink` must outlive the task;
     /// destroying the task cancels the transfer.
     [[nodiscard]] virtual Task<Result<void>>
-    fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, Deadline deadline) = 0;
+    fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, FetchTerms terms) = 0;
 };
 
 } // namespace sluice::fetcher

@@ -1,26 +1,88 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fetcher/host_slots.hpp"
 
+#include <algorithm>
+
 namespace sluice::fetcher {
+
+namespace {
+
+/// Slots that go to demand in a row while readahead waits.
+constexpr unsigned kDemandInARow = 3;
+
+} // namespace
+
+struct HostSlots::Host {
+    explicit Host(unsigned per_host) : most{per_host}, most_ahead{std::max(per_host * 3 / 4, 1U)} {}
+
+    [[nodiscard]] bool has_room(Urgency urgency) const noexcept
+    {
+        return used < most && (urgency == Urgency::kDemand || used_ahead < most_ahead);
+    }
+
+    void take(Urgency urgency) noexcept
+    {
+        ++used;
+        used_ahead += urgency == Urgency::kReadahead ? 1U : 0U;
+    }
+
+    void put_back(Urgency urgency) noexcept
+    {
+        --used;
+        used_ahead -= urgency == Urgency::kReadahead ? 1U : 0U;
+    }
+
+    [[nodiscard]] std::list<Waiter*>& queue(Urgency urgency) noexcept
+    {
+        return urgency == Urgency::kDemand ? demand : readahead;
+    }
+
+    /// Who is to have the next slot; null when nobody can.
+    [[nodiscard]] Waiter* next() noexcept
+    {
+        const bool may_read_ahead = !readahead.empty() && has_room(Urgency::kReadahead);
+        if (!demand.empty() && has_room(Urgency::kDemand) && !(may_read_ahead && demand_in_a_row >= kDemandInARow)) {
+            ++demand_in_a_row;
+            return demand.front();
+        }
+        if (!may_read_ahead) {
+            return nullptr;
+        }
+        demand_in_a_row = 0;
+        return readahead.front();
+    }
+
+    const unsigned most;
+    const unsigned most_ahead;
+    unsigned used = 0;
+    unsigned used_ahead = 0; ///< of `used`
+    unsigned demand_in_a_row = 0;
+    std::list<Waiter*> demand;
+    std::list<Waiter*> readahead;
+};
 
 /// Leaves the queue when its coroutine is destroyed.
 struct HostSlots::Waiter {
-    Waiter(std::shared_ptr<Host> at, EventLoop& loop) : host{std::move(at)}, given{loop}
+    Waiter(std::shared_ptr<Host> at, Urgency how, EventLoop& loop) : host{std::move(at)}, urgency{how}, given{loop}
     {
-        place = host->queue.insert(host->queue.end(), this);
+        auto& queue = host->queue(urgency);
+        place = queue.insert(queue.end(), this);
     }
 
     Waiter(const Waiter&) = delete;
     Waiter& operator=(const Waiter&) = delete;
 
-    ~Waiter()
+    ~Waiter() { leave(); }
+
+    void leave() noexcept
     {
-        if (queued) {
-            host->queue.erase(place);
+        if (std::exchange(queued, false)) {
+            host->queue(urgency).erase(place);
         }
     }
 
     std::shared_ptr<Host> host;
+    Urgency urgency;
     OneShot<std::shared_ptr<Slot>> given; ///< shared: one that nobody fetches any more still goes back
     std::list<Waiter*>::iterator place;
     bool queued = true;
@@ -28,32 +90,30 @@ struct HostSlots::Waiter {
 
 void HostSlots::Slot::give_back() noexcept
 {
-    if (!host_) {
-        return;
-    }
     const auto host = std::exchange(host_, nullptr);
-    if (host->queue.empty()) {
-        --host->used;
+    if (!host) {
         return;
     }
-    auto* next = host->queue.front();
-    host->queue.pop_front();
-    next->queued = false;
-    next->given.setter().set(std::make_shared<Slot>(host));
+    host->put_back(urgency_);
+    while (auto* waiter = host->next()) {
+        waiter->leave();
+        host->take(waiter->urgency);
+        waiter->given.setter().set(std::make_shared<Slot>(host, waiter->urgency));
+    }
 }
 
-Task<HostSlots::Slot> HostSlots::acquire(std::string host)
+Task<HostSlots::Slot> HostSlots::acquire(std::string host, Urgency urgency)
 {
     auto& entry = hosts_[host];
     if (!entry) {
-        entry = std::make_shared<Host>();
+        entry = std::make_shared<Host>(per_host_);
     }
     const auto at = entry;
-    if (at->used < per_host_) {
-        ++at->used;
-        co_return Slot{at};
+    if (at->has_room(urgency)) {
+        at->take(urgency);
+        co_return Slot{at, urgency};
     }
-    const Waiter waiter{at, loop_};
+    const Waiter waiter{at, urgency, loop_};
     const auto given = co_await waiter.given;
     co_return std::move(*given);
 }

@@ -3,6 +3,7 @@
 
 #include "base/event_loop.hpp"
 #include "base/task.hpp"
+#include "fetcher/blob_source.hpp"
 
 #include <list>
 #include <map>
@@ -12,15 +13,13 @@
 
 namespace sluice::fetcher {
 
-/// At most so many transfers at once to one host; the others wait in order of arrival. Thousands
-/// may wait: one costs a list entry. Loop's thread; must outlive its slots.
+/// At most so many transfers at once to one host; the others wait in order of arrival. Demand goes before readahead,
+/// and readahead never has all of the slots, so that a reader need not wait until a long one is through; but of each
+/// four slots that are given away one goes to readahead, for a reader may be waiting for that by now. Thousands may
+/// wait: one costs a list entry. Loop's thread; must outlive its slots.
 class HostSlots {
     struct Waiter;
-
-    struct Host {
-        unsigned used = 0;
-        std::list<Waiter*> queue;
-    };
+    struct Host;
 
 public:
     HostSlots(EventLoop& loop, unsigned per_host) : loop_{loop}, per_host_{per_host} {}
@@ -34,7 +33,7 @@ public:
     public:
         Slot() noexcept = default;
 
-        explicit Slot(std::shared_ptr<Host> host) noexcept : host_{std::move(host)} {}
+        Slot(std::shared_ptr<Host> host, Urgency urgency) noexcept : host_{std::move(host)}, urgency_{urgency} {}
 
         Slot(Slot&& other) noexcept = default;
 
@@ -42,6 +41,7 @@ public:
         {
             give_back();
             host_ = std::exchange(other.host_, nullptr);
+            urgency_ = other.urgency_;
             return *this;
         }
 
@@ -54,9 +54,10 @@ public:
         void give_back() noexcept;
 
         std::shared_ptr<Host> host_;
+        Urgency urgency_ = Urgency::kDemand;
     };
 
-    [[nodiscard]] Task<Slot> acquire(std::string host);
+    [[nodiscard]] Task<Slot> acquire(std::string host, Urgency urgency);
 
 private:
     EventLoop& loop_;

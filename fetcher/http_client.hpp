@@ -19,7 +19,7 @@ struct HttpOptions {
     std::string user_agent = "sluice";
     milliseconds connect_timeout{5000};
     milliseconds stall_timeout{10'000}; ///< without a single byte for that long, a transfer has failed
-    unsigned connections_per_host = 8;
+    unsigned connections_per_host = 16;
 };
 
 /// HTTP requests with small answers, on the loop's thread. Any status is an answer; an error means

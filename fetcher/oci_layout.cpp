@@ -170,7 +170,7 @@ OciLayout::OciLayout(EventLoop& loop, BufferGate& buffers, Sha256Function sha256
     : loop_{loop}, buffers_{buffers}, sha256_{sha256}, workers_{kWorkers, "layout"}
 {}
 
-Task<Result<void>> OciLayout::fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, Deadline deadline)
+Task<Result<void>> OciLayout::fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, FetchTerms terms)
 {
     assert(!range.empty() && range.end() <= blob.size);
     const auto directory = directory_of(blob.repository);
@@ -190,7 +190,7 @@ Task<Result<void>> OciLayout::fetch(BlobLocation blob, ByteRange range, ChunkSin
         // when the read ends.
         auto buffer = std::make_shared<AlignedBuffer>();
         *buffer = co_await buffers_.take();
-        if (deadline.passed()) {
+        if (terms.deadline.passed()) {
             co_return fail(ErrorKind::kTimeout, fmt::format("{}: not read in time", path));
         }
         buffer->set_size(static_cast<std::size_t>(end - offset));

@@ -18,7 +18,7 @@ public:
     OciLayout(EventLoop& loop, BufferGate& buffers, Sha256Function sha256);
 
     [[nodiscard]] Task<Result<void>>
-    fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, Deadline deadline) override;
+    fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, FetchTerms terms) override;
     [[nodiscard]] Task<Result<RawManifest>>
     fetch_manifest(std::string repository, std::string tag_or_digest, Deadline deadline) override;
     [[nodiscard]] Task<Result<std::string>>

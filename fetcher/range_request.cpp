@@ -14,7 +14,9 @@ namespace sluice::fetcher {
 
 namespace {
 
-constexpr long kReceiveBuffer = 512 * 1024;
+// libcurl allocates it anew for each transfer: no more than the answer needs.
+constexpr std::uint64_t kReceiveBufferMin = 16 * 1024;
+constexpr std::uint64_t kReceiveBufferMax = 512 * 1024;
 constexpr std::size_t kMaxRefusal = 4096;
 
 } // namespace
@@ -38,7 +40,8 @@ RangeRequest::RangeRequest(
     auto& easy = transfer_.easy();
     set_up_request(easy, options, parameters_.url, parameters_.headers, parameters_.deadline);
     easy.set(CURLOPT_RANGE, parameters_.range.to_string());
-    easy.set(CURLOPT_BUFFERSIZE, kReceiveBuffer);
+    const auto buffer = std::clamp(2 * parameters_.range.size(), kReceiveBufferMin, kReceiveBufferMax);
+    easy.set(CURLOPT_BUFFERSIZE, static_cast<long>(buffer));
     if (const auto code = transfer_.start(); code != CURLE_OK) {
         outcome_ = fail(curl_error(code, what()));
     }

@@ -48,9 +48,9 @@ const FetchCounters& RegistryClient::counters() const noexcept
     return impl_->session.counters();
 }
 
-Task<Result<void>> RegistryClient::fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, Deadline deadline)
+Task<Result<void>> RegistryClient::fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, FetchTerms terms)
 {
-    return impl_->blobs.fetch(std::move(blob), range, sink, deadline);
+    return impl_->blobs.fetch(std::move(blob), range, sink, terms);
 }
 
 Task<Result<RawManifest>>

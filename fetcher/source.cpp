@@ -30,10 +30,10 @@ const FetchCounters& Sources::counters() const noexcept
     return registry_->counters();
 }
 
-Task<Result<void>> Sources::fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, Deadline deadline)
+Task<Result<void>> Sources::fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, FetchTerms terms)
 {
     auto& source = choose(blob.repository);
-    return source.fetch(std::move(blob), range, sink, deadline);
+    return source.fetch(std::move(blob), range, sink, terms);
 }
 
 Task<Result<RawManifest>> Sources::fetch_manifest(std::string repository, std::string tag_or_digest, Deadline deadline)

@@ -72,6 +72,12 @@ ssize_t SyscallKernelIo::pwrite(int object, std::span<const std::byte> data, std
     return written < 0 ? -errno : written;
 }
 
+off_t SyscallKernelIo::first_hole(int object, std::uint64_t offset)
+{
+    const auto found = ::lseek(object, static_cast<off_t>(offset), SEEK_HOLE);
+    return found < 0 ? -errno : found;
+}
+
 FileRun SyscallKernelIo::probe(int object, std::uint64_t offset, std::uint64_t length)
 {
     return probe_fd(object, offset, length);

@@ -41,8 +41,10 @@ public:
     /// 0 or -errno; -EINVAL means that the kernel knows no such request (any more).
     [[nodiscard]] virtual int read_complete(int object, MessageId message) = 0;
 
-    /// The next three are called from workers too.
+    /// The next four are called from workers too.
     [[nodiscard]] virtual ssize_t pwrite(int object, std::span<const std::byte> data, std::uint64_t offset) = 0;
+    /// Where the first hole at or behind `offset` begins (the end of the file is one); or -errno.
+    [[nodiscard]] virtual off_t first_hole(int object, std::uint64_t offset) = 0;
     [[nodiscard]] virtual FileRun probe(int object, std::uint64_t offset, std::uint64_t length) = 0;
 
     /// The file system that `path` is on. 0 or -errno.
@@ -60,6 +62,7 @@ public:
     [[nodiscard]] Result<UniqueFd> adopt_object(int fd) override;
     [[nodiscard]] int read_complete(int object, MessageId message) override;
     [[nodiscard]] ssize_t pwrite(int object, std::span<const std::byte> data, std::uint64_t offset) override;
+    [[nodiscard]] off_t first_hole(int object, std::uint64_t offset) override;
     [[nodiscard]] FileRun probe(int object, std::uint64_t offset, std::uint64_t length) override;
     [[nodiscard]] int space(const std::string& path, struct statvfs& out) override;
 

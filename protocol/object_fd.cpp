@@ -83,16 +83,18 @@ Result<void> ObjectFd::write(std::uint64_t offset, std::span<const std::byte> da
         return fail(explain_write(written.error()));
     }
     // Kernels before July 2025 report a short direct write as complete. The holes know.
-    const auto range = ByteRange::from_length(offset, data.size());
-    const auto probe = [this, &use](std::uint64_t at, std::uint64_t size) { return io_.probe(use.fd(), at, size); };
-    const auto left = find_missing(probe, range.value_or(ByteRange{}));
-    if (!left) {
-        return fail(explain_write(left.error()));
+    auto hole = io_.first_hole(use.fd(), offset);
+    if (hole == -ENXIO) {
+        hole = static_cast<off_t>(offset); // the file ends before
     }
-    if (!left->empty()) {
+    if (hole < 0) {
+        const auto error = fail_errno(static_cast<int>(-hole), fmt::format("cannot look for data at {}", offset));
+        return fail(explain_write(error.value()));
+    }
+    if (static_cast<std::uint64_t>(hole) < offset + data.size()) {
         return fail(
             ErrorKind::kInternal,
-            fmt::format("wrote {} bytes at {}, and {} is still a hole", data.size(), offset, left->front().to_string()),
+            fmt::format("wrote {} bytes at {}, and there still is a hole at {}", data.size(), offset, hole),
             EIO
         );
     }

@@ -80,6 +80,14 @@ test::FakeKernelOptions direct()
     return options;
 }
 
+/// Processor time of the calling thread.
+double thread_seconds()
+{
+    timespec time{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
+
 std::uint64_t resident_bytes()
 {
     std::ifstream statm{"/proc/self/statm"};
@@ -91,7 +99,7 @@ std::uint64_t resident_bytes()
 
 } // namespace
 
-Server::Server(const std::filesystem::path& directory, std::uint64_t data_size)
+Server::Server(const std::filesystem::path& directory, std::uint64_t data_size, unsigned delay_us)
 {
     const auto file = directory / "blob";
     blob_ = make_blob(file, data_size);
@@ -101,7 +109,10 @@ Server::Server(const std::filesystem::path& directory, std::uint64_t data_size)
     check(child_ >= 0, "fork");
     if (child_ == 0) {
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        ::prctl(PR_SET_TIMERSLACK, 1UL);
+        ::prctl(PR_SET_NAME, "server"); // for profiles
         test::FakeRegistry registry{&trust::sha256};
+        registry.set_delay(std::chrono::microseconds{delay_us});
         registry.add_blob_file(blob_.digest, UniqueFd{kAdoptFd, ::open(file.c_str(), O_RDONLY)}, blob_.blob_size);
         const auto host = registry.host() + "\n";
         [[maybe_unused]] const auto told = ::write(pipe[1], host.data(), host.size());
@@ -162,7 +173,9 @@ Outcome Rig::run(const Plan& plan)
         return [this](ByteRange range) { return kernel_.read_blocking(object_, range) == 0; };
     };
     auto outcome = std::async(std::launch::async, [&] { return bench::run(plan, reader); });
+    const auto before = thread_seconds();
     turn_until([&] { return outcome.wait_for(milliseconds{0}) == std::future_status::ready; });
+    loop_seconds_ = thread_seconds() - before;
     return outcome.get();
 }
 

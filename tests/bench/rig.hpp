@@ -4,6 +4,7 @@
 #include "base/worker_pool.hpp"
 #include "daemon/blob_filler.hpp"
 #include "daemon/catalogue.hpp"
+#include "daemon/config.hpp"
 #include "daemon/object_service.hpp"
 #include "fetcher/source.hpp"
 #include "protocol/cachefiles_device.hpp"
@@ -20,8 +21,8 @@ namespace sluice::bench {
 /// A blob on disk and a process that serves it over loopback HTTP; the process is shared by what is compared.
 class Server {
 public:
-    /// `data_size` bytes that cannot be compressed, and their hash tree.
-    Server(const std::filesystem::path& directory, std::uint64_t data_size);
+    /// `data_size` bytes that cannot be compressed, and their hash tree; each answer comes `delay_us` late.
+    Server(const std::filesystem::path& directory, std::uint64_t data_size, unsigned delay_us);
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
     ~Server();
@@ -53,6 +54,9 @@ public:
     /// wait.
     [[nodiscard]] std::uint64_t resident_with_all_in_flight(const Plan& plan);
 
+    /// Processor time that the loop's thread took for the last run().
+    [[nodiscard]] double loop_seconds() const noexcept { return loop_seconds_; }
+
     [[nodiscard]] const daemon::Counters& counters() const noexcept { return counters_; }
 
 private:
@@ -64,13 +68,14 @@ private:
     daemon::FillPolicy policy_;
     daemon::Counters counters_;
     BufferPool buffers_{32U << 20, 256U << 10};
-    WorkerPool workers_{2};
+    WorkerPool workers_{daemon::default_workers()};
     fetcher::Sources sources_;
     daemon::FillServices services_;
     daemon::Catalogue catalogue_;
     protocol::CachefilesDevice device_;
     daemon::ObjectService objects_;
     test::FakeObjectPtr object_;
+    double loop_seconds_ = 0;
 };
 
 } // namespace sluice::bench

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <numeric>
 #include <random>
+#include <sys/prctl.h>
 #include <thread>
 
 namespace sluice::bench {
@@ -58,6 +59,7 @@ Outcome run(const Plan& plan, const std::function<std::function<bool(ByteRange)>
         std::vector<std::jthread> threads;
         for (const auto& ranges : plan) {
             threads.emplace_back([&, mine = &ranges] {
+                ::prctl(PR_SET_NAME, "reader"); // for profiles
                 const auto read = make();
                 std::vector<double> times;
                 std::uint64_t bytes = 0;

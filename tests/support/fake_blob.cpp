@@ -25,7 +25,8 @@ FakeBlob::FakeBlob(std::uint64_t blocks) : bytes(blocks * kBlockSize)
     info.repositories = {"registry.test/app"};
 }
 
-Task<Result<void>> FakeSource::fetch(fetcher::BlobLocation blob, ByteRange range, fetcher::ChunkSink& sink, Deadline)
+Task<Result<void>>
+FakeSource::fetch(fetcher::BlobLocation blob, ByteRange range, fetcher::ChunkSink& sink, fetcher::FetchTerms terms)
 {
     struct Running {
         explicit Running(unsigned& count) : running{count} { ++running; }
@@ -39,6 +40,7 @@ Task<Result<void>> FakeSource::fetch(fetcher::BlobLocation blob, ByteRange range
     };
 
     fetched.push_back(range);
+    urgencies.push_back(terms.urgency);
     const Running counted{running};
     if (held_) {
         const OneShot<bool> released{loop_};
@@ -98,6 +100,12 @@ void MemoryHandle::fail_writes(std::optional<Error> why)
 {
     const std::lock_guard lock{mutex_};
     fault_ = std::move(why);
+}
+
+void MemoryHandle::punch_hole(ByteRange range)
+{
+    const std::lock_guard lock{mutex_};
+    present_.remove(range);
 }
 
 RangeSet MemoryHandle::present() const

@@ -41,7 +41,7 @@ public:
     void add(const FakeBlob& blob) { blobs_.insert_or_assign(blob.info.digest, &blob); }
 
     Task<Result<void>>
-    fetch(fetcher::BlobLocation blob, ByteRange range, fetcher::ChunkSink& sink, Deadline deadline) override;
+    fetch(fetcher::BlobLocation blob, ByteRange range, fetcher::ChunkSink& sink, fetcher::FetchTerms terms) override;
 
     /// While held, fetches wait.
     void hold() { held_ = true; }
@@ -53,8 +53,9 @@ public:
     /// May change the bytes on their way.
     std::function<void(std::uint64_t offset, std::span<std::byte>)> tamper;
 
-    std::vector<ByteRange> fetched; ///< ranges asked for, in order
-    unsigned running = 0;           ///< fetches at this moment
+    std::vector<ByteRange> fetched;          ///< ranges asked for, in order
+    std::vector<fetcher::Urgency> urgencies; ///< of the same
+    unsigned running = 0;                    ///< fetches at this moment
 
 private:
     EventLoop& loop_;
@@ -73,6 +74,9 @@ public:
     Result<std::vector<ByteRange>> missing(ByteRange range) const override;
 
     void fail_writes(std::optional<Error> why);
+
+    /// As fallocate(2) punches one.
+    void punch_hole(ByteRange range);
 
     [[nodiscard]] RangeSet present() const;
     [[nodiscard]] std::vector<std::byte> content(ByteRange range) const;

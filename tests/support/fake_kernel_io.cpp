@@ -235,6 +235,12 @@ ssize_t FakeKernelState::pwrite(int object, std::span<const std::byte> data, std
     return written < 0 ? -errno : written;
 }
 
+off_t FakeKernelState::first_hole(int object, std::uint64_t offset)
+{
+    const auto found = ::lseek(object, static_cast<off_t>(offset), SEEK_HOLE);
+    return found < 0 ? -errno : found;
+}
+
 protocol::FileRun FakeKernelState::probe(int object, std::uint64_t offset, std::uint64_t length)
 {
     {

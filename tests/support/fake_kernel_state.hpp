@@ -84,6 +84,7 @@ public:
     [[nodiscard]] Result<UniqueFd> adopt_object(int fd) override;
     [[nodiscard]] int read_complete(int object, MessageId message) override;
     [[nodiscard]] ssize_t pwrite(int object, std::span<const std::byte> data, std::uint64_t offset) override;
+    [[nodiscard]] off_t first_hole(int object, std::uint64_t offset) override;
     [[nodiscard]] protocol::FileRun probe(int object, std::uint64_t offset, std::uint64_t length) override;
     [[nodiscard]] int space(const std::string& path, struct statvfs& out) override;
 

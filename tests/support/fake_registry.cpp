@@ -176,6 +176,9 @@ bool FakeRegistry::answer_one(FakeHttpStream& stream, int fd, const FakeHttpRequ
     if (!wait_out(fault)) {
         return false;
     }
+    if (const auto delay = delay_.load(); delay.count() > 0) {
+        std::this_thread::sleep_for(delay);
+    }
     if (fault.reset) {
         reset_connection(fd);
         return false;
@@ -237,6 +240,11 @@ bool FakeRegistry::send_body(FakeHttpStream& stream, const Answer& answer, const
         pause();
     }
     return part == answer.part;
+}
+
+void FakeRegistry::set_delay(std::chrono::microseconds delay)
+{
+    delay_ = delay;
 }
 
 void FakeRegistry::pause() const

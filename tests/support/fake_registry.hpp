@@ -9,6 +9,8 @@
 #include "base/unique_fd.hpp"
 #include "tests/support/fake_http.hpp"
 
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <list>
@@ -75,6 +77,8 @@ public:
     void revoke_tokens();
     /// GETs of blobs are answered with a 307 to `storage` (another one of these), with `query` behind the URL.
     void redirect_blobs(const FakeRegistry& storage, const std::string& query);
+    /// Each answer comes so much later, as over a wire of that round trip. 0 at first.
+    void set_delay(std::chrono::microseconds delay);
 
     // Observation.
     [[nodiscard]] std::vector<FakeHttpRequest> requests() const;
@@ -127,6 +131,7 @@ private:
     UniqueFd listener_;
     UniqueFd stop_; // eventfd: readable once we end
     std::uint16_t port_ = 0;
+    std::atomic<std::chrono::microseconds> delay_{};
     mutable std::mutex mutex_;
     std::condition_variable changed_;
     // All below is guarded by mutex_.

@@ -100,15 +100,27 @@ TEST(ReadPlanner, ASecondReadInOrderStartsAWindowThatDoubles)
     EXPECT_THAT(planner.plan(at(base, 128 * kKib)).readahead, IsEmpty());
     auto plan = planner.plan(at(base + 128 * kKib, 128 * kKib));
     EXPECT_THAT(plan.demand, ElementsAre(at(base + 128 * kKib, 128 * kKib)));
-    EXPECT_THAT(plan.readahead, ElementsAre(at(base + 256 * kKib, 512 * kKib)));
+    EXPECT_THAT(plan.readahead, ElementsAre(at(base + 256 * kKib, 256 * kKib))) << "as much again";
     // Half of it used up: twice as much ahead.
-    EXPECT_THAT(planner.plan(at(base + 256 * kKib, 128 * kKib)).readahead, IsEmpty());
-    plan = planner.plan(at(base + 384 * kKib, 128 * kKib));
-    EXPECT_THAT(plan.readahead, ElementsAre(ByteRange(base + 768 * kKib, base + 512 * kKib + kMib)));
+    EXPECT_THAT(planner.plan(at(base + 256 * kKib, 64 * kKib)).readahead, IsEmpty());
+    plan = planner.plan(at(base + 320 * kKib, 64 * kKib));
+    EXPECT_THAT(plan.readahead, ElementsAre(at(base + 512 * kKib, 384 * kKib)));
+    plan = planner.plan(at(base + 640 * kKib, 128 * kKib));
+    EXPECT_THAT(plan.readahead, ElementsAre(ByteRange(base + 896 * kKib, base + 768 * kKib + kMib)));
     // All of it was there when the reader came by: it shows up at the end, and goes on.
-    plan = planner.plan(at(base + 1536 * kKib, 128 * kKib));
-    EXPECT_THAT(plan.demand, ElementsAre(at(base + 1536 * kKib, 128 * kKib)));
-    EXPECT_THAT(plan.readahead, ElementsAre(at(base + 1664 * kKib, 2 * kMib)));
+    plan = planner.plan(at(base + 1792 * kKib, 128 * kKib));
+    EXPECT_THAT(plan.demand, ElementsAre(at(base + 1792 * kKib, 128 * kKib)));
+    EXPECT_THAT(plan.readahead, ElementsAre(at(base + 1920 * kKib, 2 * kMib)));
+}
+
+TEST(ReadPlanner, RandomReadsThatHappenToMeetBringLittleMore)
+{
+    ReadPlanner planner{{}, kGib};
+    const auto base = 100 * kMib;
+    (void)planner.plan(at(base, 64 * kKib));
+    EXPECT_THAT(
+        planner.plan(at(base + 64 * kKib, 64 * kKib)).readahead, ElementsAre(at(base + 128 * kKib, 128 * kKib))
+    );
 }
 
 TEST(ReadPlanner, TheWindowStopsGrowingAndIsSplit)
@@ -137,9 +149,9 @@ TEST(ReadPlanner, ReadaheadEndsWithTheObject)
     ReadPlanner planner{{}, 100 * kMib};
     (void)planner.plan(at(99 * kMib, 128 * kKib));
     auto plan = planner.plan(at(99 * kMib + 128 * kKib, 128 * kKib));
-    EXPECT_THAT(plan.readahead, ElementsAre(at(99 * kMib + 256 * kKib, 512 * kKib)));
-    plan = planner.plan(at(99 * kMib + 768 * kKib, 128 * kKib));
-    EXPECT_THAT(plan.readahead, ElementsAre(at(99 * kMib + 896 * kKib, 128 * kKib)));
+    EXPECT_THAT(plan.readahead, ElementsAre(at(99 * kMib + 256 * kKib, 256 * kKib)));
+    plan = planner.plan(at(99 * kMib + 512 * kKib, 128 * kKib));
+    EXPECT_THAT(plan.readahead, ElementsAre(at(99 * kMib + 640 * kKib, 384 * kKib)));
     plan = planner.plan(at(99 * kMib + 896 * kKib, 128 * kKib));
     EXPECT_THAT(plan.demand, ElementsAre(at(99 * kMib + 896 * kKib, 128 * kKib)));
     EXPECT_THAT(plan.readahead, IsEmpty());

@@ -153,6 +153,48 @@ TEST_F(BlobFillerTest, AFailureIsAnsweredToAllWhoWaitAndLeavesTheHole)
     EXPECT_THAT(world_->filler->last_error()->text(), HasSubstr("the blob is gone"));
 }
 
+TEST_F(BlobFillerTest, AReaderWhoJoinsAnOlderFetchHasItsOwnTime)
+{
+    unsigned tries = 0;
+    world_->source.fault = [&](auto&, ByteRange range) -> std::optional<Error> {
+        const bool data = range == ByteRange{4096, 8192};
+        return data && tries++ == 0 ? std::optional{Error{ErrorKind::kTimeout, "too slow"}} : std::nullopt;
+    };
+    world_->source.hold();
+    const auto first = read({4096, 8192});
+    const auto second = read({4096, 8192}); // its deadline comes later
+    world_->source.release();
+    wait_for(first);
+    wait_for(second);
+    EXPECT_TRUE(holds({4096, 8192}));
+    EXPECT_EQ(tries, 2U);
+    EXPECT_EQ(world_->counters.reads_failed, 0U);
+}
+
+TEST_F(BlobFillerTest, AHoleThatSomebodyPunchedIsFilledAgain)
+{
+    wait_for(read({4096, 8192}));
+    world_->handle->punch_hole({4096, 8192});
+    wait_for(read({4096, 8192}));
+    EXPECT_TRUE(holds({4096, 8192}));
+}
+
+TEST_F(BlobFillerTest, OnlyWhatAReaderWaitsForIsUrgent)
+{
+    world_->policy.read.read_ahead = 1U << 20;
+    world_->open();
+    wait_for(read({0, 65536}));
+    wait_for(read({65536, 131072}));
+    using enum fetcher::Urgency;
+    for (std::size_t i = 0; i < world_->source.fetched.size(); ++i) {
+        const auto range = world_->source.fetched[i];
+        const bool tree = range.begin() >= world_->blob.info.tree_offset;
+        EXPECT_EQ(world_->source.urgencies[i], tree || range.begin() < 131072 ? kDemand : kReadahead)
+            << range.to_string();
+    }
+    EXPECT_THAT(world_->source.urgencies, ::testing::Contains(kReadahead));
+}
+
 TEST_F(BlobFillerTest, TheKernelsRetryAfterAFailureIsAnsweredAtOnceAndLaterReadsWorkAgain)
 {
     world_->policy.failure_memory = milliseconds{20};

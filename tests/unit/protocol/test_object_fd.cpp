@@ -38,6 +38,12 @@ public:
         return written < 0 ? -errno : written;
     }
 
+    off_t first_hole(int object, std::uint64_t offset) override
+    {
+        const auto found = ::lseek(object, static_cast<off_t>(offset), SEEK_HOLE);
+        return found < 0 ? -errno : found;
+    }
+
     FileRun probe(int object, std::uint64_t offset, std::uint64_t length) override
     {
         return probe_error != 0 ? FileRun{probe_error, false, 0} : probe_fd(object, offset, length);

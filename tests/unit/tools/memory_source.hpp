@@ -22,7 +22,7 @@ public:
     std::vector<std::string> steps;
     std::string fail_at;
 
-    Task<Result<void>> fetch(fetcher::BlobLocation, ByteRange, fetcher::ChunkSink&, Deadline) override
+    Task<Result<void>> fetch(fetcher::BlobLocation, ByteRange, fetcher::ChunkSink&, fetcher::FetchTerms) override
     {
         co_return fail(ErrorKind::kUnsupported, "publishing reads no ranges");
     }
