@@ -16,6 +16,7 @@ def make_cache_disk(path, size, file_system):
     subprocess.run(["truncate", "-s", size, path], check=True)
     make = {
         "ext4": ["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=1,lazy_journal_init=1"],
+        "ext4-1k": ["mkfs.ext4", "-q", "-F", "-b", "1024", "-E", "lazy_itable_init=1,lazy_journal_init=1"],
         "xfs": ["mkfs.xfs", "-q", "-f"],
     }[file_system]
     path_with_sbin = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
