@@ -102,6 +102,11 @@ Authorizer::answer(AuthScope scope, std::string registry_scheme, std::vector<std
     co_return renewed;
 }
 
+void Authorizer::doubt(const AuthScope& scope, const std::string& rejected)
+{
+    tokens_.drop(key_for(scope), rejected);
+}
+
 Task<Result<std::string>> Authorizer::renew(AuthScope scope, AuthChallenge challenge)
 {
     auto key = flight_key(scope);

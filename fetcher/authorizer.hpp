@@ -43,6 +43,9 @@ public:
     [[nodiscard]] Task<Result<std::string>>
     answer(AuthScope scope, std::string registry_scheme, std::vector<std::string> fields, std::string rejected);
 
+    /// After a 403: some registries say that where a token is too old. The next header() gets another than `rejected`.
+    void doubt(const AuthScope& scope, const std::string& rejected);
+
 private:
     /// What the registry asked for last, and who we were to it: enough to renew a token without
     /// another 401.

@@ -110,6 +110,7 @@ Task<Result<RangeReply>> BlobFetcher::attempt(const Job& job, ChunkSink& sink, R
     unsigned hops = 0;
     unsigned rounds = 0;
     bool resolved_again = false;
+    bool doubted = false;
     std::string authorization;
     for (;;) {
         const auto here = origin_of(url);
@@ -148,6 +149,12 @@ Task<Result<RangeReply>> BlobFetcher::attempt(const Job& job, ChunkSink& sink, R
                 co_return fail(std::move(answer.error()));
             }
             authorization = std::move(*answer);
+            continue;
+        }
+        const bool forbidden = at_registry && reply->status == http_status::kForbidden && !sent.empty();
+        if (forbidden && !std::exchange(doubted, true)) {
+            session_.authorizer().doubt(scope, sent);
+            authorization.clear();
             continue;
         }
         if (url != job.registry_url && !is_delivery(*reply)) {

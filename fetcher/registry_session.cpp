@@ -104,9 +104,16 @@ Task<Result<HttpResponse>> RegistrySession::authorized(RegistryCall call)
 {
     const auto registry_url = base_url(call.scope.repository);
     auto authorization = co_await authorizer_.header(call.scope);
+    bool doubted = false;
     for (unsigned round = 0;; ++round) {
         auto request = call.request;
         auto response = co_await follow(std::move(request), registry_url, authorization);
+        const bool forbidden = response && response->status == http_status::kForbidden && !authorization.empty();
+        if (forbidden && !std::exchange(doubted, true)) {
+            authorizer_.doubt(call.scope, authorization);
+            authorization = co_await authorizer_.header(call.scope);
+            continue;
+        }
         if (!response || response->status != http_status::kUnauthorized || round == kMaxAuthRounds) {
             co_return response;
         }

@@ -54,6 +54,21 @@ TEST_F(AuthAndRedirects, AnAnonymousTokenIsFetchedOnceAndKept)
     EXPECT_EQ(source().counters().tokens, 1U);
 }
 
+TEST_F(AuthAndRedirects, AForbiddenTokenMayOnlyBeTooOld)
+{
+    registry->require_bearer();
+    ASSERT_TRUE(fetch_some());
+    registry->script("/blobs/", Fault{.status = 403});
+    EXPECT_TRUE(fetch_some(4096));
+    EXPECT_EQ(registry->count_requests("/token"), 2U);
+
+    registry->script("/blobs/", Fault{.status = 403}, FakeRegistry::kForever);
+    const auto refused = fetch_some(8192);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind(), ErrorKind::kDenied);
+    EXPECT_EQ(registry->count_requests("/token"), 3U) << "asked for once more, and no more than once";
+}
+
 TEST_F(AuthAndRedirects, ManyAtOnceShareOneToken)
 {
     registry->require_bearer();
