@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/log.hpp"
+#include "daemon/check_system.hpp"
 #include "daemon/config.hpp"
 #include "daemon/daemon.hpp"
 #include "daemon/detach.hpp"
 #include "daemon/options.hpp"
 #include "protocol/kernel_io.hpp"
-#include "protocol/system_probe.hpp"
 
 #include <csignal>
 #include <cstdio>
@@ -30,18 +30,14 @@ std::string find_sluicectl()
     return SLUICE_BINDIR "/sluicectl";
 }
 
-int check_system(const Config& config)
+int tell_about_system(const Config& config)
 {
     protocol::SyscallKernelIo io;
-    protocol::ProbeConfig probe;
-    probe.cache_dir = config.dir;
-    probe.tag = config.tag;
-    bool able = true;
-    for (const auto& result : protocol::probe_system(io, probe)) {
+    const auto report = check_system(io, config);
+    for (const auto& result : report.results) {
         fmt::print("{}\n", protocol::to_line(result));
-        able = able && result.status != protocol::ProbeStatus::kFailed;
     }
-    return able ? EXIT_SUCCESS : EXIT_FAILURE;
+    return report.able ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int serve(const Config& config, const Options& options)
@@ -99,7 +95,7 @@ int run(int argc, char* const* argv)
         return EXIT_SUCCESS;
     }
     if (options->action == Action::kCheckSystem) {
-        return check_system(config);
+        return tell_about_system(config);
     }
     log::set_level(config.log_level);
     return serve(config, *options);

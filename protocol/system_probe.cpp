@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <fstream>
 #include <iterator>
@@ -129,7 +130,7 @@ std::string to_line(const ProbeResult& result)
     return fmt::format("{:<5} {:<12} {}{}{}", word, result.name, result.text, link, result.advice);
 }
 
-std::vector<ProbeResult> probe_system(KernelIo& io, const ProbeConfig& config)
+std::vector<ProbeResult> probe_cachefiles(KernelIo& io, const ProbeConfig& config)
 {
     std::vector<ProbeResult> results;
     const int opened = io.open_device();
@@ -148,8 +149,44 @@ std::vector<ProbeResult> probe_system(KernelIo& io, const ProbeConfig& config)
             last.text += fmt::format(" ({})", hint);
         }
     }
-    results.push_back(probe_erofs(config));
-    results.push_back(probe_page_size());
+    return results;
+}
+
+std::vector<ProbeResult> probe_fuse(const ProbeConfig& config)
+{
+    std::vector<ProbeResult> results;
+    const UniqueFd device{kAdoptFd, ::open("/dev/fuse", O_RDWR | O_CLOEXEC)};
+    if (device) {
+        results.push_back(ok("fuse", "/dev/fuse can be opened"));
+    } else {
+        const bool denied = errno == EACCES || errno == EPERM;
+        results.push_back(
+            {"fuse",
+             ProbeStatus::kFailed,
+             fmt::format("/dev/fuse cannot be opened: {}", std::system_category().message(errno)),
+             denied ? "run as root" : "load the module: modprobe fuse"}
+        );
+    }
+    // Whether EROFS takes files is only known from a mount; where it does not, it takes loop devices.
+    const bool loop = ::access("/dev/loop-control", F_OK) == 0;
+    const bool files = kernel_option(kernel_config(config), "CONFIG_EROFS_FS_BACKED_BY_FILE").value_or('n') != 'n';
+    if (files || loop) {
+        const std::string_view how = files ? "EROFS mounts files" : "loop devices, if EROFS does not mount files";
+        results.push_back(ok("mounts", std::string{how}));
+    } else {
+        results.push_back(
+            {"mounts",
+             ProbeStatus::kWarning,
+             "there are no loop devices, and EROFS may not mount files",
+             "before Linux 6.12: modprobe loop"}
+        );
+    }
+    return results;
+}
+
+std::vector<ProbeResult> probe_common(const ProbeConfig& config)
+{
+    std::vector<ProbeResult> results{probe_erofs(config), probe_page_size()};
     for (auto& result : probe_cache_dir(config.cache_dir)) {
         results.push_back(std::move(result));
     }

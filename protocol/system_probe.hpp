@@ -34,9 +34,16 @@ struct ProbeConfig {
     std::filesystem::path boot = "/boot";
 };
 
-/// All probes, in the order in which they should be mended. Opens the device for a moment, without binding a cache: do
-/// not call it in a process that serves.
-[[nodiscard]] std::vector<ProbeResult> probe_system(KernelIo& io, const ProbeConfig& config);
+/// Has the kernel cachefiles' on-demand mode, for us? In the order in which faults should be mended. Opens the device
+/// for a moment, without binding a cache: do not call it in a process that serves.
+[[nodiscard]] std::vector<ProbeResult> probe_cachefiles(KernelIo& io, const ProbeConfig& config);
+
+/// Can blobs be files of a FUSE file system, and EROFS be mounted on those? Opens /dev/fuse for a moment, mounts
+/// nothing.
+[[nodiscard]] std::vector<ProbeResult> probe_fuse(const ProbeConfig& config);
+
+/// What every front end needs of the machine: EROFS, the page size, and a file system for the cache.
+[[nodiscard]] std::vector<ProbeResult> probe_common(const ProbeConfig& config);
 
 struct DeviceHolder {
     int pid = 0;

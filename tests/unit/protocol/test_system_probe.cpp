@@ -25,7 +25,14 @@ protected:
     std::vector<ProbeResult> probe(const test::FakeKernelOptions& options)
     {
         test::FakeKernel kernel{dir_.path(), options};
-        return probe_system(kernel.io(), {dir_.path(), "sluice", dir_.path() / "proc", dir_.path() / "boot"});
+        auto results = probe_cachefiles(kernel.io(), config());
+        std::ranges::move(probe_common(config()), std::back_inserter(results));
+        return results;
+    }
+
+    [[nodiscard]] ProbeConfig config() const
+    {
+        return {dir_.path(), "sluice", dir_.path() / "proc", dir_.path() / "boot"};
     }
 
     static ProbeResult result(const std::vector<ProbeResult>& results, const std::string& name)
@@ -56,7 +63,7 @@ TEST_F(SystemProbeTest, AGoodMachinePassesEverything)
 TEST_F(SystemProbeTest, TheModeIsProbedWithoutBindingAnything)
 {
     test::FakeKernel kernel{dir_.path()};
-    const auto results = probe_system(kernel.io(), {dir_.path(), "sluice", dir_.path() / "proc", dir_.path() / "boot"});
+    const auto results = probe_cachefiles(kernel.io(), config());
     EXPECT_EQ(result(results, "ondemand").status, ProbeStatus::kOk);
     EXPECT_FALSE(kernel.bound());
 }

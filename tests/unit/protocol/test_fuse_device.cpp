@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Over a real mount: skipped where this process may not make one. Whoever uses the file system is another thread, as
+// the loop's must not.
+#include "protocol/fuse_device.hpp"
+#include "protocol/fuse_mount.hpp"
+#include "tests/support/loop_fixture.hpp"
+#include "tests/support/temp_dir.hpp"
+#include "tests/unit/protocol/recording_handler.hpp"
+
+#include <array>
+#include <cerrno>
+#include <dirent.h>
+#include <fcntl.h>
+#include <filesystem>
+#include <functional>
+#include <future>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace sluice::protocol {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kSize = 64 * kBlockSize;
+const std::string kBlob(64, 'b');
+
+class FuseDeviceTest : public test::FdLeakTest {
+protected:
+    void SetUp() override
+    {
+        FdLeakTest::SetUp();
+        loop_.emplace();
+        workers_.emplace(2);
+        handler_.accept_size = kSize;
+        FuseConfig config;
+        config.mount_base = base();
+        config.cache_dir = dir_.path();
+        config.private_dir = dir_.path() / "private";
+        config.volume = "erofs,dom0";
+        config.size_of = [](std::string_view name) { return name == kBlob ? std::optional{kSize} : std::nullopt; };
+        config.cookies = [] { return std::vector<std::string>{kBlob}; };
+        device_.emplace(*loop_, *workers_, std::move(config));
+        if (const auto started = device_->start(handler_); !started) {
+            const auto why = started.error().text();
+            TearDown();
+            GTEST_SKIP() << why;
+        }
+    }
+
+    void TearDown() override
+    {
+        handler_.opens.clear();
+        handler_.reads.clear();
+        handler_.handles.clear();
+        if (device_) {
+            device_->stop();
+        }
+        device_.reset();
+        workers_.reset();
+        loop_.reset();
+        FdLeakTest::TearDown();
+    }
+
+    [[nodiscard]] fs::path base() const { return dir_.path() / "mounts"; }
+
+    [[nodiscard]] std::string path(const std::string& name = kBlob) const
+    {
+        return (device_->directory() / name).string();
+    }
+
+    /// What `use` returns, which runs on another thread, while the loop serves it.
+    template <typename F>
+    auto elsewhere(F use)
+    {
+        auto done = std::async(std::launch::async, std::move(use));
+        EXPECT_TRUE(test::run_until(*loop_, [&] { return done.wait_for(milliseconds{0}) == std::future_status::ready; })
+        );
+        return done.get();
+    }
+
+    int open_blob()
+    {
+        return elsewhere([this] { return ::open(path().c_str(), O_RDONLY | O_CLOEXEC); });
+    }
+
+    void close_blob(int fd)
+    {
+        ::close(fd);
+        EXPECT_TRUE(test::run_until(*loop_, [&] { return device_->stats().open_objects == 0; }));
+    }
+
+    struct Outcome {
+        ssize_t got;
+        int code;
+        char first;
+    };
+
+    Outcome read(int fd, std::uint64_t offset, std::size_t size)
+    {
+        return elsewhere([fd, offset, size] {
+            std::string bytes(size, '?');
+            const auto got = ::pread(fd, bytes.data(), size, static_cast<off_t>(offset));
+            return Outcome{got, errno, bytes[0]};
+        });
+    }
+
+    /// From now on reads are served with blocks of `value`.
+    void serve(int value)
+    {
+        handler_.serve_read = [this, value](ReadRequest request) {
+            const auto range = request.range.align_out(kBlockSize);
+            auto data = filled(range.size(), value);
+            ASSERT_TRUE(handler_.handles.at(request.object)->write(range.begin(), data.bytes()));
+            request.pending.complete();
+        };
+    }
+
+    test::TempDir dir_;
+    std::optional<EventLoop> loop_;
+    std::optional<WorkerPool> workers_;
+    RecordingHandler handler_;
+    std::optional<FuseDevice> device_;
+};
+
+TEST_F(FuseDeviceTest, ABlobIsAFileOfItsSizeThatRootMayRead)
+{
+    struct stat info {};
+
+    ASSERT_EQ(elsewhere([&] { return ::stat(path().c_str(), &info); }), 0);
+    EXPECT_EQ(info.st_size, static_cast<off_t>(kSize));
+    EXPECT_EQ(info.st_mode, static_cast<mode_t>(S_IFREG | 0400));
+    EXPECT_EQ(elsewhere([&] { return ::stat(path("other").c_str(), &info) == 0 ? 0 : errno; }), ENOENT);
+    EXPECT_TRUE(handler_.events.empty());
+}
+
+TEST_F(FuseDeviceTest, BlobsAreListed)
+{
+    const auto names = elsewhere([this] {
+        std::vector<std::string> found;
+        for (const auto& entry : fs::directory_iterator{device_->directory()}) {
+            found.push_back(entry.path().filename().string());
+        }
+        return found;
+    });
+    EXPECT_EQ(names, std::vector{kBlob});
+}
+
+TEST_F(FuseDeviceTest, NothingCanBeWritten)
+{
+    EXPECT_EQ(elsewhere([this] { return ::open(path().c_str(), O_RDWR | O_CLOEXEC) < 0 ? errno : 0; }), EROFS);
+    EXPECT_EQ(elsewhere([this] { return ::unlink(path().c_str()) != 0 ? errno : 0; }), EROFS);
+    EXPECT_EQ(elsewhere([this] { return ::mkdir(path("new").c_str(), 0700) != 0 ? errno : 0; }), EROFS);
+}
+
+TEST_F(FuseDeviceTest, AReadIsAskedForAndGetsWhatWasWritten)
+{
+    serve('x');
+    const auto fd = open_blob();
+    ASSERT_GE(fd, 0);
+    const auto outcome = read(fd, 5 * kBlockSize, 3 * kBlockSize);
+    EXPECT_EQ(outcome.got, 3 * static_cast<ssize_t>(kBlockSize));
+    EXPECT_EQ(outcome.first, 'x');
+    EXPECT_EQ(read(fd, 5 * kBlockSize + 100, 50).first, 'x');
+    EXPECT_EQ(read(fd, kSize - 10, 100).got, 10);
+    EXPECT_EQ(read(fd, kSize, 100).got, 0);
+    close_blob(fd);
+    EXPECT_EQ(handler_.count("open " + kBlob), 1U);
+    EXPECT_EQ(handler_.count("close"), 1U);
+}
+
+TEST_F(FuseDeviceTest, WhatIsStillMissingAtTheAnswerIsAnErrorAndIsAskedForAgain)
+{
+    handler_.serve_read = [](ReadRequest request) { request.pending.complete(); };
+    const auto fd = open_blob();
+    ASSERT_GE(fd, 0);
+    const auto failed = read(fd, 0, kBlockSize);
+    EXPECT_EQ(failed.got, -1);
+    EXPECT_EQ(failed.code, EIO);
+    serve('y');
+    EXPECT_EQ(read(fd, 0, kBlockSize).first, 'y');
+    close_blob(fd);
+}
+
+TEST_F(FuseDeviceTest, AReadThatTheCoreDropsIsAnError)
+{
+    handler_.serve_read = [](ReadRequest request) { const auto dropped = std::move(request); };
+    const auto fd = open_blob();
+    ASSERT_GE(fd, 0);
+    EXPECT_EQ(read(fd, 0, kBlockSize).code, EIO);
+    close_blob(fd);
+}
+
+TEST_F(FuseDeviceTest, SeveralReadsWaitAtOnceAndAreAnsweredInAnyOrder)
+{
+    const auto fd = open_blob();
+    ASSERT_GE(fd, 0);
+    std::vector<std::future<ssize_t>> readers;
+    for (std::uint64_t i = 0; i < 4; ++i) {
+        readers.push_back(std::async(std::launch::async, [fd, i] {
+            std::array<char, kBlockSize> bytes{};
+            return ::pread(fd, bytes.data(), bytes.size(), static_cast<off_t>(i * 8 * kBlockSize));
+        }));
+    }
+    ASSERT_TRUE(test::run_until(*loop_, [&] { return handler_.reads.size() == 4; }));
+    while (!handler_.reads.empty()) {
+        auto request = std::move(handler_.reads.back());
+        handler_.reads.pop_back();
+        auto data = filled(kBlockSize, 'z');
+        ASSERT_TRUE(handler_.handles.at(request.object)->write(request.range.begin(), data.bytes()));
+        request.pending.complete();
+    }
+    for (auto& reader : readers) {
+        EXPECT_EQ(reader.get(), static_cast<ssize_t>(kBlockSize));
+    }
+    close_blob(fd);
+}
+
+TEST_F(FuseDeviceTest, TwoOpenersShareOneObject)
+{
+    const auto one = open_blob();
+    const auto two = open_blob();
+    EXPECT_EQ(handler_.count("open " + kBlob), 1U);
+    ::close(one);
+    serve('x');
+    EXPECT_EQ(read(two, 0, kBlockSize).first, 'x');
+    EXPECT_EQ(handler_.count("close"), 0U);
+    close_blob(two);
+    EXPECT_EQ(handler_.count("close"), 1U);
+}
+
+TEST_F(FuseDeviceTest, ARefusedOpeningIsTheOpenersErrorAndCanBeTriedAgain)
+{
+    handler_.accept_size.reset();
+    auto opener = std::async(std::launch::async, [this] {
+        const int fd = ::open(path().c_str(), O_RDONLY | O_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+    });
+    ASSERT_TRUE(test::run_until(*loop_, [&] { return !handler_.opens.empty(); }));
+    handler_.opens.front().pending.reject(ENOENT);
+    EXPECT_EQ(opener.get(), -ENOENT);
+    handler_.opens.clear();
+    handler_.accept_size = kSize;
+    const auto fd = open_blob();
+    EXPECT_GE(fd, 0);
+    close_blob(fd);
+}
+
+TEST_F(FuseDeviceTest, ReadsThatWaitWhenTheDeviceEndsGetAnError)
+{
+    const auto fd = open_blob();
+    ASSERT_GE(fd, 0);
+    auto reader = std::async(std::launch::async, [fd] {
+        char byte = 0;
+        return ::pread(fd, &byte, 1, 0);
+    });
+    ASSERT_TRUE(test::run_until(*loop_, [&] { return handler_.reads.size() == 1; }));
+    device_->stop();
+    device_.reset();
+    EXPECT_EQ(reader.get(), -1);
+    ::close(fd);
+    EXPECT_TRUE(fs::is_empty(base()) || fs::directory_iterator { base() } -> path().filename() == ".lock");
+}
+
+TEST_F(FuseDeviceTest, TheBaseDirectoryBelongsToOneDaemon)
+{
+    const auto second = FuseMount::mount(base());
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().code(), EBUSY);
+}
+
+TEST_F(FuseDeviceTest, AnUnmountedFileSystemIsReported)
+{
+    ASSERT_EQ(::umount2(device_->directory().c_str(), MNT_DETACH), 0);
+    EXPECT_TRUE(test::run_until(*loop_, [&] { return !handler_.lost.empty(); }));
+}
+
+TEST(FuseMountTest, WhatADeadDaemonLeftIsCleanedAway)
+{
+    const test::TempDir dir;
+    const auto left = dir.path() / "0a1b2c3d";
+    fs::create_directories(left);
+    fs::create_directories(dir.path() / "not-ours");
+    if (::mount("stale", left.c_str(), "tmpfs", 0, nullptr) != 0) {
+        GTEST_SKIP() << "mounting needs root";
+    }
+    detach_stale_mounts(dir.path());
+    EXPECT_FALSE(fs::exists(left));
+    EXPECT_TRUE(fs::exists(dir.path() / "not-ours"));
+}
+
+} // namespace
+} // namespace sluice::protocol
