@@ -2,9 +2,11 @@
 /*
  * libsluice: what the Linux kernel does to find out which bytes of a cache file are there, for programs.
  *
- * Offsets and lengths are bytes. No function keeps state, takes locks, allocates, or changes errno; all may be called
- * from any thread. They use lseek(2) and so move the file position of `fd`: use pread(2) and pwrite(2) beside them.
- * Manual page: sluice_prepare_ondemand_read(3).
+ * Reading blobs through the daemon is in <sluice_client.h>; here is what needs no daemon.
+ *
+ * Offsets and lengths are bytes. No function here keeps state, takes locks, allocates, or changes errno; all may be
+ * called from any thread. They use lseek(2) and so move the file position of `fd`: use pread(2) and pwrite(2) beside
+ * them. Manual page: sluice_prepare_ondemand_read(3).
  */
 #ifndef SLUICE_H
 #define SLUICE_H
