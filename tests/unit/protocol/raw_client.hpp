@@ -46,7 +46,7 @@ public:
         std::vector<std::byte> bytes(sizeof message + tail.size());
         message.header.size = static_cast<std::uint16_t>(bytes.size());
         std::memcpy(bytes.data(), &message, sizeof message);
-        std::memcpy(bytes.data() + sizeof message, tail.data(), tail.size());
+        std::ranges::copy(std::as_bytes(std::span{tail}), bytes.begin() + sizeof message);
         send_raw(bytes);
     }
 

@@ -2,9 +2,11 @@
 #include "lib/wire.h"
 #include "protocol/socket_message.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <gmock/gmock.h>
+#include <span>
 
 namespace sluice::protocol {
 namespace {
@@ -16,7 +18,7 @@ std::vector<std::byte> bytes_of(const T& message, std::string_view tail = {})
 {
     std::vector<std::byte> bytes(sizeof message + tail.size());
     std::memcpy(bytes.data(), &message, sizeof message);
-    std::memcpy(bytes.data() + sizeof message, tail.data(), tail.size());
+    std::ranges::copy(std::as_bytes(std::span{tail}), bytes.begin() + sizeof message);
     const auto size = static_cast<std::uint16_t>(bytes.size());
     std::memcpy(bytes.data() + offsetof(sluice_wire_header, size), &size, sizeof size);
     return bytes;
