@@ -73,7 +73,8 @@ kill -9 "$daemon_pid"
 wait "$daemon_pid" || true
 must_fail piece "$work/mnt" 600
 umount "$work/mnt"
-umount -A "$work"/layers/*
+# The dead daemon's last release-layers lives on without it, may have waited for the mount to end, and then be the first here.
+umount -A "$work"/layers/* || no_layers || die "a dead layer cannot be unmounted"
 start_daemon
 mount_image "$registry/app:v1" "$work/mnt"
 cmp "$work/mnt/file" "$work/tree/file"
