@@ -39,7 +39,8 @@ Result<LoopDevice> LoopDevice::attach(const std::string& file)
     }
     loop_config config{};
     config.fd = static_cast<__u32>(backing->get());
-    config.info.lo_flags = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR;
+    // Direct, or the kernel reads one request after the other, through a page cache of its own.
+    config.info.lo_flags = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO;
     const auto slash = file.rfind('/');
     const auto name = std::string_view{file}.substr(slash == std::string::npos ? 0 : slash + 1, LO_NAME_SIZE - 1);
     std::copy(name.begin(), name.end(), static_cast<unsigned char*>(config.info.lo_file_name));
