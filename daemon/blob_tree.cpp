@@ -68,15 +68,30 @@ Task<Result<void>> BlobTree::prepare(ByteRange data, Deadline deadline)
         }
         // One after the other: the runs of one level lie next to each other, and there is rarely more than one.
         for (const auto& run : runs) {
-            const RunKey key{run.level, run.first};
-            auto start = [this, run, deadline] { return load(run, deadline); };
-            auto loaded = co_await loading_.run(key, std::move(start));
+            auto loaded = co_await load_shared(run, deadline);
             if (!loaded) {
                 co_return fail(loaded.error(), fmt::format("hash tree of blob {}", blob_.digest.to_string()));
             }
         }
     }
     co_return fail(ErrorKind::kInternal, fmt::format("hash tree of blob {} is too deep", blob_.digest.to_string()));
+}
+
+Task<Result<void>> BlobTree::load_shared(trust::TreeRun run, Deadline deadline)
+{
+    for (;;) {
+        bool own = false;
+        auto start = [this, run, deadline, &own] {
+            own = true; // called, if at all, before the run below suspends
+            return load(run, deadline);
+        };
+        const RunKey key{run.level, run.first};
+        auto loaded = co_await loading_.run(key, std::move(start));
+        // The deadline that has passed may be that of whoever began the load.
+        if (loaded || own || loaded.error().kind() != ErrorKind::kTimeout || deadline.passed()) {
+            co_return loaded;
+        }
+    }
 }
 
 Result<std::vector<Digest>> BlobTree::expected(ByteRange data)
@@ -111,7 +126,8 @@ Task<Result<std::vector<std::byte>>> BlobTree::fetch_bytes(ByteRange range, Dead
 {
     CollectSink sink{range.size()};
     Result<void> fetched = fail(ErrorKind::kNotFound, "no repository is known to hold it");
-    for (const auto& repository : blob_.repositories) {
+    const auto repositories = blob_.repositories; // set_repositories() may be called while we wait
+    for (const auto& repository : repositories) {
         const fetcher::BlobLocation location{repository, blob_.digest, blob_.blob_size};
         fetched = co_await services_.source.fetch(location, range, sink, deadline);
         if (fetched) {

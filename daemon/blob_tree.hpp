@@ -42,7 +42,8 @@ public:
     /// Another image that holds the same blob may lie elsewhere.
     void set_repositories(std::vector<std::string> repositories) { blob_.repositories = std::move(repositories); }
 
-    /// Until `data` (block-aligned, inside [0, erofs_size)) can be proved. Concurrent callers share each load.
+    /// Until `data` (block-aligned, inside [0, erofs_size)) can be proved. Concurrent callers share each load, and each
+    /// has its own deadline.
     [[nodiscard]] Task<Result<void>> prepare(ByteRange data, Deadline deadline);
 
     /// The digests of the blocks of `data`, for a worker. Precondition: prepare() has succeeded for it in this turn of
@@ -55,6 +56,7 @@ public:
 private:
     using RunKey = std::pair<unsigned, std::uint64_t>;
 
+    Task<Result<void>> load_shared(trust::TreeRun run, Deadline deadline);
     Task<Result<void>> load(trust::TreeRun run, Deadline deadline);
     Task<bool> load_from_disk(trust::TreeRun run);
 
