@@ -65,6 +65,9 @@ Transfer::Transfer(CurlEngine& engine, TransferHandler& handler) : engine_{engin
 {
     easy_.set(CURLOPT_PRIVATE, static_cast<void*>(this));
     easy_.set(CURLOPT_NOSIGNAL, 1L);
+    // Without it, ending a transfer whose host is still being resolved joins the resolver's thread, and the loop waits
+    // for as long as the name servers are silent. With it the thread is left to end by itself.
+    easy_.set(CURLOPT_QUICK_EXIT, 1L);
     easy_.set(CURLOPT_HEADERFUNCTION, &Transfer::header_callback);
     easy_.set(CURLOPT_HEADERDATA, static_cast<void*>(this));
     easy_.set(CURLOPT_WRITEFUNCTION, &Transfer::write_callback);
