@@ -3,6 +3,7 @@
 
 #include "tools/fs_context.hpp"
 #include "tools/layer_usage.hpp"
+#include "tools/loop_device.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -76,6 +77,16 @@ Result<void> attach_single(const std::string& layer, const std::string& target, 
     return attach_mount(*mount, target);
 }
 
+/// What the mount table shows for an overlay. Where the layers are files, the directory that they are in stands in
+/// front: each start of the daemon has another, so that what stands on a dead one can be told.
+std::string overlay_source(const ImageSpec& image)
+{
+    const auto& blobs_dir = image.layers.front().blobs_dir;
+    auto source = blobs_dir.empty() ? image.reference : fmt::format("{}:{}", blobs_dir, image.reference);
+    source.resize(std::min(source.size(), kMaxFsStringLength));
+    return source;
+}
+
 Result<void> mount_held(
     const LayerMounts& layers,
     const ImageSpec& image,
@@ -95,7 +106,7 @@ Result<void> mount_held(
     if (image.layers.size() == 1) {
         return attach_single(fmt::format("{}/{}", layers.dir(), image.layers.front().mount_name), target, attributes);
     }
-    OverlayRequest overlay{layers.dir(), {}, image.reference, attributes};
+    OverlayRequest overlay{layers.dir(), {}, overlay_source(image), attributes};
     for (const auto& layer : image.layers) {
         overlay.names.push_back(layer.mount_name);
     }
@@ -125,15 +136,37 @@ std::vector<std::string> layers_of(const MountEntry& mount, const MountTable& ta
     return names;
 }
 
-/// A layer that was mounted from a blob's file (".../2c26b46b/<64 hex digits>"), whatever became of its own mount: a
-/// dead one is replaced in the layers directory while its users still have it.
-bool is_blob_file(const MountEntry& mount)
+/// The blob whose file a layer was mounted from (".../2c26b46b/<64 hex digits>", or a loop device over that), whatever
+/// became of the layer's own mount: a dead one is replaced in the layers directory while its users still have it. Empty
+/// when there is none.
+std::string blob_of(const MountEntry& mount)
 {
     constexpr std::size_t kDigits = 64;
     constexpr std::string_view kHex = "0123456789abcdef";
-    const auto name = last_component(mount.source);
-    return mount.fs_type == "erofs" && mount.source.starts_with('/') && name.size() == kDigits &&
-           name.find_first_not_of(kHex) == std::string_view::npos;
+    if (mount.fs_type != "erofs" || !mount.source.starts_with('/')) {
+        return {};
+    }
+    const auto file = loop_backing_file(mount.source).value_or(mount.source);
+    const auto name = last_component(file);
+    const bool blob = name.size() == kDigits && name.find_first_not_of(kHex) == std::string_view::npos;
+    return blob ? std::string{name} : std::string{};
+}
+
+bool is_overlay_current(
+    const MountEntry& mount,
+    const MountTable& table,
+    const ImageSpec& image,
+    const std::string& layers_dir,
+    const LayerMounter& mounter
+)
+{
+    const auto& blobs_dir = image.layers.front().blobs_dir;
+    const bool same_files =
+        blobs_dir.empty() ? !mount.source.starts_with('/') : mount.source.starts_with(blobs_dir + ":");
+    return same_files && std::all_of(image.layers.begin(), image.layers.end(), [&](const LayerSpec& layer) {
+               const auto* own = find_top_mount(table, fmt::format("{}/{}", layers_dir, layer.mount_name));
+               return own != nullptr && mounter.is_current(layer, *own);
+           });
 }
 
 /// The mount point as the table has it: `dir` itself, or where its symbolic links lead.
@@ -171,7 +204,8 @@ Result<void> mount_image(
     return mounted;
 }
 
-Result<bool> is_image_mounted(const std::string& layers_dir, const ImageSpec& image, const std::string& dir)
+Result<Presence>
+find_image(const std::string& layers_dir, const ImageSpec& image, const std::string& dir, const LayerMounter& mounter)
 {
     const auto table = read_mount_table();
     if (!table) {
@@ -182,16 +216,34 @@ Result<bool> is_image_mounted(const std::string& layers_dir, const ImageSpec& im
         return fail(top.error());
     }
     if (*top == nullptr) {
-        return false;
+        return Presence::kAbsent;
     }
-    const auto names = layers_of(**top, *table, layers_dir);
-    return std::equal(
+    const MountEntry& mount = **top;
+    const auto names = layers_of(mount, *table, layers_dir);
+    const bool same_names = std::equal(
         names.begin(),
         names.end(),
         image.layers.rbegin(),
         image.layers.rend(),
         [](const std::string& name, const LayerSpec& layer) { return name == layer.mount_name; }
     );
+    const auto& lowest = image.layers.front();
+    const bool single = image.layers.size() == 1;
+    if (!same_names && !(single && blob_of(mount) == lowest.fsid)) {
+        return Presence::kAbsent;
+    }
+    const bool current =
+        single ? mounter.is_current(lowest, mount) : is_overlay_current(mount, *table, image, layers_dir, mounter);
+    return current ? Presence::kThere : Presence::kDead;
+}
+
+Result<void> detach_dead(const std::string& dir)
+{
+    // A symbolic link is followed, as it was when the mount was found.
+    if (::umount2(dir.c_str(), MNT_DETACH) != 0) {
+        return fail_errno(errno, "detaching the dead mount at " + dir);
+    }
+    return {};
 }
 
 Result<ReleaseReport> unmount_image(const LayerMounts& layers, const std::string& dir)
@@ -208,15 +260,13 @@ Result<ReleaseReport> unmount_image(const LayerMounts& layers, const std::string
         return fail(ErrorKind::kInvalid, dir + ": nothing is mounted there");
     }
     const MountEntry& mount = **top;
-    if (layers_of(mount, *table, layers.dir()).empty() && !is_blob_file(mount)) {
+    if (layers_of(mount, *table, layers.dir()).empty() && blob_of(mount).empty()) {
         return fail(
             ErrorKind::kInvalid, fmt::format("{}: a mount of type {}, not an image of sluice's", dir, mount.fs_type)
         );
     }
     if (!layer_name(layers.dir(), mount.mount_point).empty()) {
-        return fail(
-            ErrorKind::kInvalid, dir + ": a layer's own mount, which goes when nothing uses it (release-layers)"
-        );
+        return fail(ErrorKind::kInvalid, dir + ": a layer's own mount, which the daemon unmounts when nothing uses it");
     }
     if (::umount2(mount.mount_point.c_str(), UMOUNT_NOFOLLOW) != 0) {
         return fail_errno(errno, "unmounting " + dir);

@@ -24,10 +24,19 @@ namespace sluice::tools {
     OverlayStyle style = OverlayStyle::kAuto
 );
 
-/// Is what is mounted on top at `dir` exactly this image? For `mount -a`, which asks again for what
-/// is there.
-[[nodiscard]] Result<bool>
-is_image_mounted(const std::string& layers_dir, const ImageSpec& image, const std::string& dir);
+/// Whether a directory has an image.
+enum class Presence : std::uint8_t {
+    kAbsent, ///< nothing is mounted on top there, or something else
+    kThere,
+    kDead ///< its mount is there, but the daemon's file system that it stands on is not served any more
+};
+
+/// Is what is mounted on top at `dir` exactly this image? For `mount -a`, which asks again for what is there.
+[[nodiscard]] Result<Presence>
+find_image(const std::string& layers_dir, const ImageSpec& image, const std::string& dir, const LayerMounter& mounter);
+
+/// Takes what is mounted on top at `dir` out of the way; who uses it keeps it.
+[[nodiscard]] Result<void> detach_dead(const std::string& dir);
 
 /// Unmounts `dir`, which must be an image's mount (kInvalid otherwise), and releases the layers
 /// that are unused then.

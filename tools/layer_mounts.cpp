@@ -112,15 +112,21 @@ void remove_empty_directories(const std::string& dir)
 Result<LayerMounts> LayerMounts::open(const std::string& dir)
 {
     std::error_code error;
-    std::filesystem::create_directories(std::filesystem::path{dir}.parent_path(), error);
-    if (::mkdir(dir.c_str(), kPrivate) != 0 && errno != EEXIST) {
-        return fail_errno(errno, "layers directory " + dir);
-    }
-    auto canonical = std::filesystem::canonical(dir, error);
+    auto canonical = std::filesystem::weakly_canonical(dir, error);
     if (error) {
         return fail_errno(error.value(), "layers directory " + dir);
     }
     return LayerMounts{canonical.string()};
+}
+
+Result<void> LayerMounts::make_directory() const
+{
+    std::error_code ignored; // mkdir tells
+    std::filesystem::create_directories(std::filesystem::path{dir_}.parent_path(), ignored);
+    if (::mkdir(dir_.c_str(), kPrivate) != 0 && errno != EEXIST) {
+        return fail_errno(errno, "layers directory " + dir_);
+    }
+    return {};
 }
 
 Result<UniqueFd> LayerMounts::lock(int operation) const
@@ -138,6 +144,9 @@ Result<UniqueFd> LayerMounts::lock(int operation) const
 
 Result<LayerMounts::Hold> LayerMounts::hold() const
 {
+    if (auto made = make_directory(); !made) {
+        return fail(made.error());
+    }
     auto fd = lock(LOCK_SH);
     if (!fd) {
         return fail(std::move(fd).error());
@@ -190,6 +199,9 @@ Result<std::string> LayerMounts::ensure(const Hold&, const LayerSpec& layer, Lay
 Result<ReleaseReport> LayerMounts::release_unused() const
 {
     auto exclusive = lock(LOCK_EX);
+    if (!exclusive && exclusive.error().code() == ENOENT) {
+        return ReleaseReport{}; // no directory, no layers
+    }
     if (!exclusive) {
         return fail(std::move(exclusive).error());
     }

@@ -26,7 +26,7 @@ struct ReleaseReport {
 /// lock shared, releasing holds it exclusively.
 class LayerMounts {
 public:
-    /// Makes the directory if need be (mode 0700).
+    /// The directory is made when it is first needed (mode 0700).
     [[nodiscard]] static Result<LayerMounts> open(const std::string& dir);
 
     /// While one of these lives, no layer is released.
@@ -54,6 +54,7 @@ public:
 private:
     explicit LayerMounts(std::string dir) : dir_{std::move(dir)} {}
 
+    [[nodiscard]] Result<void> make_directory() const;
     [[nodiscard]] Result<UniqueFd> lock(int operation) const;
 
     std::string dir_;

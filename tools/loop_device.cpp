@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fstream>
 #include <linux/loop.h>
 #include <string_view>
 #include <sys/ioctl.h>
@@ -12,6 +13,8 @@
 namespace sluice::tools {
 
 namespace {
+
+constexpr std::string_view kLoopDevices = "/dev/loop";
 
 /// Between being told of a free device and taking it, somebody else may.
 constexpr int kTries = 64;
@@ -66,7 +69,7 @@ Result<LoopDevice> LoopDevice::attach(const std::string& file)
 
 std::optional<dev_t> loop_backing_device(const std::string& path)
 {
-    if (!path.starts_with("/dev/loop")) {
+    if (!path.starts_with(kLoopDevices)) {
         return std::nullopt;
     }
     const auto device = open_device(path, O_RDONLY);
@@ -75,6 +78,20 @@ std::optional<dev_t> loop_backing_device(const std::string& path)
         return std::nullopt;
     }
     return static_cast<dev_t>(info.lo_device);
+}
+
+std::optional<std::string> loop_backing_file(const std::string& path)
+{
+    constexpr std::string_view kDevices = "/dev/";
+    if (!path.starts_with(kLoopDevices)) {
+        return std::nullopt;
+    }
+    std::ifstream attribute{fmt::format("/sys/block/{}/loop/backing_file", path.substr(kDevices.size()))};
+    std::string file;
+    if (!std::getline(attribute, file)) {
+        return std::nullopt;
+    }
+    return file;
 }
 
 } // namespace sluice::tools

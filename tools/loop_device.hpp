@@ -31,4 +31,8 @@ private:
 /// loop device with a file.
 [[nodiscard]] std::optional<dev_t> loop_backing_device(const std::string& path);
 
+/// The path of that file, as far as the kernel still knows it: of a file system that was detached the last component is
+/// left. Asks nothing of the file system, which may be dead.
+[[nodiscard]] std::optional<std::string> loop_backing_file(const std::string& path);
+
 } // namespace sluice::tools

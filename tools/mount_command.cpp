@@ -128,6 +128,24 @@ Result<void> mount_and_check(
     return {};
 }
 
+/// Is the image mounted on top at `dir`, and alive? A dead daemon's mounts of it are taken away first.
+Result<bool>
+is_there(const LayerMounts& layers, const ImageSpec& image, const std::string& dir, const LayerMounter& mounter)
+{
+    for (;;) {
+        const auto presence = find_image(layers.dir(), image, dir, mounter);
+        if (!presence) {
+            return fail(presence.error());
+        }
+        if (*presence != Presence::kDead) {
+            return *presence == Presence::kThere;
+        }
+        if (auto detached = detach_dead(dir); !detached) {
+            return fail(detached.error());
+        }
+    }
+}
+
 } // namespace
 
 std::string find_layers_dir(ControlApi& daemon, const std::string& given)
@@ -166,15 +184,13 @@ Result<MountOutcome> run_mount(ControlApi& daemon, LayerMounter& mounter, const 
     if (!layers) {
         return fail(layers.error());
     }
-    if (request.accept_mounted) {
-        const auto there = is_image_mounted(layers->dir(), outcome.image, request.dir);
-        if (!there) {
-            return fail(there.error());
-        }
-        if (*there) {
-            outcome.was_mounted = true;
-            return outcome;
-        }
+    const auto there = is_there(*layers, outcome.image, request.dir, mounter);
+    if (!there) {
+        return fail(there.error());
+    }
+    if (*there && request.accept_mounted) {
+        outcome.was_mounted = true;
+        return outcome;
     }
     if (auto mounted = mount_and_check(daemon, mounter, *layers, outcome.image, request); !mounted) {
         return fail(mounted.error(), request.reference);

@@ -72,11 +72,7 @@ for options in '' loop-devices; do
         cmp "$work/tree/file" "$work/new/file"
         [ "$(counter bytes_fetched)" -le $((34000000 - before + 4200000)) ] || die "what was there was fetched again"
         expect_equal 1 "$(ls "$work/blobs" | wc -l)" "FUSE file systems"
-        if [ -z "$options" ]; then
-            sluicectl umount "$work/mnt"
-        else
-            umount "$work/mnt"
-        fi
+        sluicectl umount "$work/mnt"
         umount "$work/new"
         wait_for 60 "the layers to be released" no_layers
         stop_daemon
@@ -96,6 +92,54 @@ for options in '' loop-devices; do
     no_layers || die "the layer stays"
     nothing_left
 done
+
+say "mount -a after a crash: dead mounts are replaced, live ones stay, of one layer and of several, on files and on loop devices"
+mkdir "$work/upper" "$work/helpers"
+echo upper >"$work/upper/upper"
+publish --from-dir "$work/tree" --from-dir "$work/upper" "$registry/layers:v1"
+ln -s "$build/tools/mount.sluice" "$work/helpers/"
+mount -t overlay -o "lowerdir=$work/helpers:/usr/sbin" helpers /usr/sbin # in our mount namespace: where mount(8) looks
+row=0
+for options in nosuid loop-devices; do
+    for image in app layers; do
+        for _ in 1 2; do
+            row=$((row + 1))
+            mkdir "$work/fstab-$row"
+            printf '%s %s sluice socket=%s,%s 0 0\n' "$registry/$image:v1" "$work/fstab-$row" "$work/control.sock" "$options"
+        done
+    done
+done >"$work/fstab"
+
+# mounts_in_fstab: id and mount point of what stands there.
+mounts_in_fstab() {
+    awk -v prefix="$work/fstab-" 'index($5, prefix) == 1 { print $1, $5 }' /proc/self/mountinfo
+}
+
+start_daemon
+for _ in 1 2; do
+    mount -a -T "$work/fstab" -t sluice
+    all_mounted=$(mounts_in_fstab)
+    expect_equal 8 "$(wc -l <<<"$all_mounted")" "mounts"
+    mount -a -T "$work/fstab" -t sluice
+    expect_equal "$all_mounted" "$(mounts_in_fstab)" "what is mounted after a second mount -a"
+    for row in 1 2 3 4 5 6 7 8; do
+        same_piece "fstab-$row" 200 || die "wrong bytes in fstab-$row"
+    done
+    kill_daemon
+    echo 1 >/proc/sys/vm/drop_caches
+    for row in 1 2 3 4 5 6 7 8; do
+        must_be_dead "fstab-$row" 200
+    done
+    start_daemon
+done
+mount -a -T "$work/fstab" -t sluice
+for row in 1 2 3 4 5 6 7 8; do
+    sluicectl umount "$work/fstab-$row"
+done
+umount /usr/sbin
+wait_for 60 "the layers to be released" no_layers
+stop_daemon
+nothing_left
 
 say "unmounted lazily with a file open: it stays readable while the daemon lives, and goes with its last user"
 start_daemon

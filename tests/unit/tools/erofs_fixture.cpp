@@ -57,6 +57,12 @@ Result<UniqueFd> FileLayerMounter::mount(const tools::LayerSpec& layer)
     return mount_file(found->second);
 }
 
+bool FileLayerMounter::is_current(const tools::LayerSpec& layer, const tools::MountEntry& mount) const
+{
+    const auto found = files_.find(layer.mount_name);
+    return found != files_.end() && found->second == mount.source;
+}
+
 void MountingTest::SetUp()
 {
     if (::geteuid() != 0) {
@@ -96,6 +102,18 @@ tools::LayerSpec MountingTest::make_layer(const std::string& name, const std::st
     layer.fsid = name;
     layer.mount_name = name;
     return layer;
+}
+
+std::vector<tools::LayerSpec> MountingTest::restart(std::vector<tools::LayerSpec> layers, const std::string& name)
+{
+    const auto dir = temp_->path() / name;
+    std::filesystem::create_directory(dir);
+    for (auto& layer : layers) {
+        layer.blobs_dir = dir.string();
+        std::filesystem::copy_file(temp_->path() / (layer.fsid + ".erofs"), dir / layer.fsid);
+        mounter_.add(layer.mount_name, (dir / layer.fsid).string());
+    }
+    return layers;
 }
 
 tools::ImageSpec MountingTest::image(std::vector<tools::LayerSpec> layers)

@@ -24,6 +24,9 @@ public:
 
     [[nodiscard]] Result<UniqueFd> mount(const tools::LayerSpec& layer) override;
 
+    /// Not when the layer's file is another one by now: as if the daemon had been started again.
+    [[nodiscard]] bool is_current(const tools::LayerSpec& layer, const tools::MountEntry& mount) const override;
+
     [[nodiscard]] int mounts() const noexcept { return mounts_; }
 
 private:
@@ -41,6 +44,9 @@ protected:
 
     /// An image file whose only file is `file`, with `content`.
     tools::LayerSpec make_layer(const std::string& name, const std::string& file, std::string_view content);
+
+    /// The same layers from files in another directory, named like the layers.
+    std::vector<tools::LayerSpec> restart(std::vector<tools::LayerSpec> layers, const std::string& name);
 
     [[nodiscard]] static tools::ImageSpec image(std::vector<tools::LayerSpec> layers);
     [[nodiscard]] std::string make_target(const std::string& name) const;

@@ -314,25 +314,4 @@ TEST_F(MountingTest, UnmountRefusesWhatIsNotAnImage)
     EXPECT_TRUE(unmount_image(layers, link.string()));
 }
 
-TEST_F(MountingTest, TellsWhetherAnImageIsAlreadyThere)
-{
-    const auto layers = open_layers();
-    const auto a = make_layer("a", "f", "1");
-    const auto b = make_layer("b", "g", "2");
-    const auto dir = make_target("m");
-    const auto there = [&](const tools::ImageSpec& spec) {
-        const auto answer = tools::is_image_mounted(layers.dir(), spec, dir);
-        return answer && *answer;
-    };
-    EXPECT_FALSE(there(image({a})));
-    ASSERT_TRUE(mount_image(layers, image({a}), dir, MOUNT_ATTR_RDONLY, mounter_));
-    EXPECT_TRUE(there(image({a})));
-    EXPECT_FALSE(there(image({a, b})));
-    ASSERT_TRUE(unmount_image(layers, dir));
-    ASSERT_TRUE(mount_image(layers, image({a, b}), dir, MOUNT_ATTR_RDONLY, mounter_));
-    EXPECT_TRUE(there(image({a, b})));
-    EXPECT_FALSE(there(image({b, a})));
-    EXPECT_FALSE(there(image({a})));
-}
-
 } // namespace sluice::test
