@@ -166,7 +166,13 @@ void SocketObjects::release(ObjectId id)
     if (--at->second.users == 0) {
         by_digest_.erase(at->second.digest);
         objects_.erase(at);
-        handler_.on_close(id); // answers what was still being read; nobody waits for that
+        // Later: whoever lets go may be here because the core answers a READ that its connection does not survive, and
+        // then what closing destroys is below us on the stack.
+        loop_.defer([weak = weak_from_this(), id] {
+            if (const auto self = weak.lock()) {
+                self->handler_.on_close(id); // answers what was still being read; nobody waits for that
+            }
+        });
     }
 }
 

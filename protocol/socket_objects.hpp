@@ -56,6 +56,7 @@ public:
 
     /// opened() tells, later or from within. An asker that is gone by then is as good as one that has released it.
     void open(const Digest& digest, std::weak_ptr<SocketAsker> asker, WireId id);
+    /// The core is told of the last one's release later, so this may be called from within its answers.
     void release(ObjectId object);
     /// read_done() tells, later or from within. Precondition: `object` is open; `range` is not empty and begins inside.
     void read(ObjectId object, ByteRange range, std::weak_ptr<SocketAsker> asker, std::uint32_t token);
@@ -92,7 +93,6 @@ private:
     void opened(ObjectId object, Result<std::shared_ptr<FileHandle>> file);
     void hand_out(ObjectId id, const Opener& opener);
     void refuse(ObjectId object, const Error& why);
-    void close(ObjectId object);
 
     WorkerPool& workers_;
     EventLoop& loop_;

@@ -2,6 +2,7 @@
 // libsluice against a daemon in this process.
 #include "protocol/cookie_path.hpp"
 #include "tests/integration/library_world.hpp"
+#include "tests/unit/protocol/raw_client.hpp"
 
 #include <cerrno>
 #include <fcntl.h>
@@ -197,6 +198,38 @@ TEST_F(LibraryTest, ACacheThatWasThrownAwayIsFilledAnew)
     EXPECT_NE(sluice_blob_fd(blob.get()), old_fd);
     char byte = 0;
     EXPECT_EQ(::pread(old_fd, &byte, 1, 0), 1); // lent out, so it stays open
+}
+
+// The answer cannot be sent, so the connection ends while the core is still at the READ.
+TEST_F(LibraryTest, AClientThatIsGoneWhenItsReadIsAnsweredHurtsNobody)
+{
+    Library world;
+    world.start();
+    ASSERT_EQ(world.add_image().first, 200);
+    const auto [status, client] = world.connect();
+    {
+        const auto [opened, blob] = world.open_blob(client, world.digest.to_string());
+        ASSERT_EQ(world.read(blob, 0, 8192).first, 8192);
+    }
+    for (const std::uint64_t at : {std::uint64_t{0}, world.size - kBlockSize}) { // there already, and still to come
+        protocol::RawClient deaf{world.socket()};
+        const auto answer = [&] {
+            std::optional<protocol::Answered> answered;
+            EXPECT_TRUE(test::run_until(world.loop, [&] { return (answered = deaf.receive()).has_value(); }));
+            return answered ? answered->status : 1;
+        };
+        deaf.hello();
+        ASSERT_EQ(answer(), 0);
+        deaf.open(2, world.digest);
+        ASSERT_EQ(answer(), 0);
+        ASSERT_EQ(::shutdown(deaf.fd(), SHUT_RD), 0);
+        const auto closes = world.daemon->counters().closes;
+        deaf.read(3, 1, at);
+        EXPECT_TRUE(test::run_until(world.loop, [&] { return world.daemon->counters().closes == closes + 1; }));
+    }
+    const auto [opened, blob] = world.open_blob(client, world.digest.to_string());
+    ASSERT_EQ(opened, 0);
+    EXPECT_EQ(world.read(blob, 0, world.size).second, world.content);
 }
 
 TEST_F(LibraryTest, ADaemonThatIsGoneIsSaidInTime)
