@@ -49,15 +49,15 @@ BlobFiller::~BlobFiller()
     fetches_.cancel_all();
 }
 
-void BlobFiller::read(ByteRange wanted, protocol::PendingRead pending)
+void BlobFiller::read(ByteRange wanted, protocol::PendingRead pending, bool found_hole)
 {
     ++services_.counters.reads;
     // The kernel may ask beyond the end; there is nothing to be had there, and an answer without data is an error
     // there.
     const auto range = wanted.align_out(kBlockSize).intersect({0, blob().erofs_size});
     auto missing = holes_.missing(range);
-    if (missing && missing->empty()) {
-        missing = holes_.look_again(range); // it came in just now, most likely; but nobody asks for what he has
+    if (missing && missing->empty() && found_hole) {
+        missing = holes_.look_again(range); // it came in just now, most likely; but he has seen a hole
     }
     if (!missing || range.empty() || failed_lately(range)) {
         ++services_.counters.reads_failed;

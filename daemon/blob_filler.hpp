@@ -43,7 +43,8 @@ public:
 
     [[nodiscard]] const BlobInfo& blob() const noexcept { return tree_->blob(); }
 
-    void read(ByteRange wanted, protocol::PendingRead pending);
+    /// `found_hole`: see protocol::ReadRequest.
+    void read(ByteRange wanted, protocol::PendingRead pending, bool found_hole = true);
 
     /// Loads the top of the hash tree, so that the first READ need not wait for it.
     void warm_up();

@@ -101,6 +101,9 @@ struct ReadRequest {
     ObjectId object;
     ByteRange range; ///< not empty; may reach beyond the end of the blob
     PendingRead pending;
+    /// The asker has looked, and has found a hole there. Who has not looks when it is answered, and asks again with
+    /// this set when it finds a hole after all.
+    bool found_hole = true;
 };
 
 /// The core's side: told on the loop's thread, one request at a time.

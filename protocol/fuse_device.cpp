@@ -20,7 +20,15 @@ FuseDevice::FuseDevice(EventLoop& loop, WorkerPool& workers, FuseConfig config)
             }
         });
     };
-    objects_ = std::make_shared<FuseObjects>(FuseReader{workers_}, stats_, dropped);
+    const auto ask_again = [&event_loop = loop_,
+                            weak = std::weak_ptr{self_}](std::uint64_t inode, ByteRange range, FuseRequest request) {
+        event_loop.post([weak, inode, range, waiting = std::move(request)]() mutable {
+            if (const auto self = weak.lock()) {
+                (*self)->ask(inode, range, std::move(waiting), true);
+            }
+        });
+    };
+    objects_ = std::make_shared<FuseObjects>(FuseReader{workers_}, stats_, dropped, ask_again);
 }
 
 FuseDevice::~FuseDevice() = default;
@@ -141,10 +149,21 @@ void FuseDevice::read(FuseRequest request, std::uint64_t inode, std::uint64_t of
         request.error(EINVAL);
         return;
     }
-    if (const auto waiting = objects_->add_read(inode, *range, std::move(request))) {
-        const auto [object, message] = *waiting;
-        handler_->on_read(ReadRequest{object, *range, PendingRead{objects_, object, message}});
+    ask(inode, *range, std::move(request), false);
+}
+
+void FuseDevice::ask(std::uint64_t inode, ByteRange range, FuseRequest request, bool found_hole)
+{
+    const auto waiting = objects_->add_read(inode, range, std::move(request));
+    if (!waiting) {
+        return;
     }
+    const auto [object, message] = *waiting;
+    if (found_hole) {
+        objects_->taken_up(message);
+    }
+    handler_->on_read(ReadRequest{object, range, PendingRead{objects_, object, message}, found_hole});
+    objects_->taken_up(message);
 }
 
 void FuseDevice::release(FuseRequest request, std::uint64_t inode)

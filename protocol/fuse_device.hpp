@@ -61,6 +61,7 @@ private:
     void list(FuseRequest request, std::uint64_t from, std::size_t room) override;
     void ended() override;
 
+    void ask(std::uint64_t inode, ByteRange range, FuseRequest request, bool found_hole);
     void file_opened(ObjectId object, const std::string& cookie, Result<std::shared_ptr<FileHandle>> file);
     [[nodiscard]] const std::string* name_of(std::uint64_t inode) const;
 

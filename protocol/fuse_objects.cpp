@@ -7,8 +7,13 @@
 
 namespace sluice::protocol {
 
-FuseObjects::FuseObjects(FuseReader reader, DeviceStats& stats, UniqueFunction<void(ObjectId)> dropped)
-    : reader_{reader}, stats_{stats}, dropped_{std::move(dropped)}
+FuseObjects::FuseObjects(
+    FuseReader reader,
+    DeviceStats& stats,
+    UniqueFunction<void(ObjectId)> dropped,
+    std::function<void(std::uint64_t, ByteRange, FuseRequest)> ask_again
+)
+    : reader_{reader}, stats_{stats}, dropped_{std::move(dropped)}, ask_again_{std::move(ask_again)}
 {}
 
 FuseObjects::Object* FuseObjects::find(std::uint64_t inode)
@@ -116,6 +121,13 @@ FuseObjects::add_read(std::uint64_t inode, ByteRange range, FuseRequest request)
     return std::pair{id, message};
 }
 
+void FuseObjects::taken_up(MessageId message)
+{
+    if (const auto read = reads_.find(message); read != reads_.end()) {
+        read->second.taken_up = true;
+    }
+}
+
 void FuseObjects::answer_read(ObjectId id, MessageId message)
 {
     auto read = reads_.extract(message);
@@ -127,13 +139,14 @@ void FuseObjects::answer_read(ObjectId id, MessageId message)
     if (object == objects_.end()) {
         return; // ~FuseRequest answers
     }
-    // What is missing now stays missing: that is how the core says that it could not be had.
-    const auto missing = object->second.file->missing(read.mapped().range);
-    if (!missing || !missing->empty()) {
-        read.mapped().request.error(EIO);
-        return;
+    const auto range = read.mapped().range;
+    FuseReader::OnHole on_hole; // none: what is still missing could not be had
+    if (!read.mapped().taken_up) {
+        on_hole = [again = ask_again_, inode = object->second.inode, range](FuseRequest request) {
+            again(inode, range, std::move(request));
+        };
     }
-    reader_.answer(std::move(read.mapped().request), object->second.file, read.mapped().range);
+    reader_.answer(std::move(read.mapped().request), object->second.file, range, std::move(on_hole));
 }
 
 std::optional<ObjectId> FuseObjects::release(std::uint64_t inode)

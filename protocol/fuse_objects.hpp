@@ -8,6 +8,7 @@
 #include "protocol/fuse_request.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -20,7 +21,13 @@ class FuseObjects final : public Answerer {
 public:
     /// `dropped`: the core has accepted the object, and nobody wants it any more. Called from within answers, so it
     /// must only take notes or defer.
-    FuseObjects(FuseReader reader, DeviceStats& stats, UniqueFunction<void(ObjectId)> dropped);
+    /// `ask_again`: the core took a range for present that has a hole. Called on workers; copied to them.
+    FuseObjects(
+        FuseReader reader,
+        DeviceStats& stats,
+        UniqueFunction<void(ObjectId)> dropped,
+        std::function<void(std::uint64_t inode, ByteRange range, FuseRequest request)> ask_again
+    );
 
     /// Adds an opener to an object that is open, or about to be; gives `request` back when there is none.
     [[nodiscard]] bool join(std::uint64_t inode, FuseRequest& request);
@@ -37,6 +44,10 @@ public:
     /// because it is beyond the end.
     [[nodiscard]] std::optional<std::pair<ObjectId, MessageId>>
     add_read(std::uint64_t inode, ByteRange range, FuseRequest request);
+
+    /// The core is looking for the data of this READ: what is missing at its answer could not be had. For READs that
+    /// are answered already, nothing happens.
+    void taken_up(MessageId message);
 
     /// One opener less; yields the object if that was the last one, and forgets it.
     [[nodiscard]] std::optional<ObjectId> release(std::uint64_t inode);
@@ -60,6 +71,7 @@ private:
         ObjectId object;
         ByteRange range;
         FuseRequest request;
+        bool taken_up = false;
     };
 
     [[nodiscard]] Object* find(std::uint64_t inode);
@@ -67,6 +79,7 @@ private:
     FuseReader reader_;
     DeviceStats& stats_;
     UniqueFunction<void(ObjectId)> dropped_;
+    std::function<void(std::uint64_t, ByteRange, FuseRequest)> ask_again_;
     std::uint32_t last_object_ = 0;
     std::uint32_t last_message_ = 0;
     std::unordered_map<ObjectId, Object> objects_;

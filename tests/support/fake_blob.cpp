@@ -92,6 +92,7 @@ Result<void> MemoryHandle::write(std::uint64_t offset, std::span<const std::byte
 
 Result<std::vector<ByteRange>> MemoryHandle::missing(ByteRange range) const
 {
+    ++looks_;
     const std::lock_guard lock{mutex_};
     return present_.outside(range.align_out(kBlockSize));
 }

@@ -9,6 +9,7 @@
 #include "fetcher/blob_source.hpp"
 #include "protocol/device.hpp"
 
+#include <atomic>
 #include <cstddef>
 #include <functional>
 #include <map>
@@ -73,6 +74,9 @@ public:
     Result<void> write(std::uint64_t offset, std::span<const std::byte> data) override;
     Result<std::vector<ByteRange>> missing(ByteRange range) const override;
 
+    /// How often anybody has asked what is missing.
+    [[nodiscard]] unsigned looks() const noexcept { return looks_; }
+
     void fail_writes(std::optional<Error> why);
 
     /// As fallocate(2) punches one.
@@ -86,6 +90,7 @@ private:
     std::vector<std::byte> content_;
     RangeSet present_;
     std::optional<Error> fault_;
+    mutable std::atomic<unsigned> looks_ = 0;
 };
 
 /// Counts the answers of READs.

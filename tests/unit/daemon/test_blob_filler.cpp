@@ -61,10 +61,10 @@ protected:
         std::uint32_t next_message = 0;
     };
 
-    MessageId read(ByteRange range)
+    MessageId read(ByteRange range, bool found_hole = true)
     {
         const MessageId message{world_->next_message++};
-        world_->filler->read(range, protocol::PendingRead{world_->answerer, ObjectId{1}, message});
+        world_->filler->read(range, protocol::PendingRead{world_->answerer, ObjectId{1}, message}, found_hole);
         return message;
     }
 
@@ -176,6 +176,18 @@ TEST_F(BlobFillerTest, AHoleThatSomebodyPunchedIsFilledAgain)
     wait_for(read({4096, 8192}));
     world_->handle->punch_hole({4096, 8192});
     wait_for(read({4096, 8192}));
+    EXPECT_TRUE(holds({4096, 8192}));
+}
+
+TEST_F(BlobFillerTest, WhoLooksByHimselfIsAnsweredFromMemory)
+{
+    wait_for(read({4096, 8192}, false));
+    const auto looks = world_->handle->looks();
+    EXPECT_TRUE(answered(read({4096, 8192}, false)));
+    EXPECT_EQ(world_->handle->looks(), looks);
+    world_->handle->punch_hole({4096, 8192});
+    EXPECT_TRUE(answered(read({4096, 8192}, false))); // it is the asker who looks,
+    wait_for(read({4096, 8192}, true));               // and tells
     EXPECT_TRUE(holds({4096, 8192}));
 }
 

@@ -184,6 +184,44 @@ TEST_F(FuseDeviceTest, WhatIsStillMissingAtTheAnswerIsAnErrorAndIsAskedForAgain)
     close_blob(fd);
 }
 
+TEST_F(FuseDeviceTest, AHoleWhereTheCoreBelievedDataIsToldToTheCoreOnce)
+{
+    handler_.serve_read = [this](ReadRequest request) {
+        if (request.found_hole) {
+            auto data = filled(kBlockSize, 'h');
+            ASSERT_TRUE(handler_.handles.at(request.object)->write(request.range.begin(), data.bytes()));
+        }
+        request.pending.complete();
+    };
+    const auto fd = open_blob();
+    ASSERT_GE(fd, 0);
+    const auto outcome = read(fd, 8 * kBlockSize, kBlockSize);
+    EXPECT_EQ(outcome.got, static_cast<ssize_t>(kBlockSize));
+    EXPECT_EQ(outcome.first, 'h');
+    const ByteRange range{8 * kBlockSize, 9 * kBlockSize};
+    EXPECT_EQ(handler_.count("read " + range.to_string()), 2U);
+    EXPECT_EQ(read(fd, 8 * kBlockSize, kBlockSize).first, 'h');
+    EXPECT_EQ(handler_.count("read " + range.to_string()), 3U); // what is there is not asked for twice
+    close_blob(fd);
+}
+
+TEST_F(FuseDeviceTest, WhatTheCoreHasLookedForInVainIsAnErrorAtOnce)
+{
+    const auto fd = open_blob();
+    ASSERT_GE(fd, 0);
+    auto reader = std::async(std::launch::async, [fd] {
+        char byte = 0;
+        return ::pread(fd, &byte, 1, 0) < 0 ? errno : 0;
+    });
+    ASSERT_TRUE(test::run_until(*loop_, [&] { return handler_.reads.size() == 1; }));
+    EXPECT_FALSE(handler_.reads.front().found_hole);
+    handler_.reads.clear();
+    EXPECT_TRUE(test::run_until(*loop_, [&] { return reader.wait_for(milliseconds{0}) == std::future_status::ready; }));
+    EXPECT_EQ(reader.get(), EIO);
+    EXPECT_TRUE(handler_.reads.empty());
+    close_blob(fd);
+}
+
 TEST_F(FuseDeviceTest, AReadThatTheCoreDropsIsAnError)
 {
     handler_.serve_read = [](ReadRequest request) { const auto dropped = std::move(request); };
