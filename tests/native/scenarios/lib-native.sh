@@ -12,7 +12,7 @@ userland() {
     mkdir -p "$1/bin" "$1/usr/lib" "$1/tmp"
     cp "$python" "$1/bin/python3"
     cp -r "/usr/lib/$(basename "$python")" "$1/usr/lib/"
-    rm -rf "$1/usr/lib/$(basename "$python")"/{test,dist-packages,config-*}
+    rm -rf "$1/usr/lib/$(basename "$python")"/{test,dist-packages,config-*,idlelib,lib2to3,distutils,ensurepip,pydoc_data,tkinter,turtledemo}
     for library in $(ldd "$python" "/usr/lib/$(basename "$python")"/lib-dynload/*.so | grep -o '/[^ ]*\.so[^ ]*' |
         grep -v lib-dynload | sort -u); do
         mkdir -p "$1$(dirname "$library")"
@@ -27,9 +27,10 @@ import collections, csv, decimal, email, hashlib, html, http.client, json, rando
 print(json.dumps({"sum": hashlib.sha256(b"sluice").hexdigest()}))'
 }
 
-# our_loops: loop devices that a sluicectl of ours has set up, by the name of the file.
+# our_loops: loop devices over blobs of a daemon of this scenario: no namespace separates them from other people's. A blob's
+# file keeps its device number when its file system is detached, its path it does not.
 our_loops() {
-    losetup --list --noheadings --output NAME,BACK-FILE 2>/dev/null | grep -E "/?[0-9a-f]{64}( |$)|$work" || true
+    losetup --list --noheadings --output BACK-MAJ:MIN,NAME,BACK-FILE | grep -Fwf "$work/blob-devices" | grep -E '/[0-9a-f]{64}( |$)' || true
 }
 
 no_loops() {
@@ -46,4 +47,32 @@ nothing_left() {
 kill_daemon() {
     kill -9 "$daemon_pid"
     wait "$daemon_pid" 2>/dev/null || true
+}
+
+# mounts_files: whether this kernel's EROFS can be mounted on a plain file, without a loop device (from Linux 6.12, if built so).
+mounts_files() {
+    local probe=$cache/mounts-files
+    if [ ! -e "$probe" ]; then
+        mkdir -p "$work/probe/empty" "$work/probe/mnt"
+        mkfs.erofs --quiet "$cache/probe.erofs" "$work/probe/empty"
+        python3 - "$cache/probe.erofs" "$work/probe/mnt" >"$probe" <<'PYTHON'
+import ctypes, errno, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+done = libc.mount(sys.argv[1].encode(), sys.argv[2].encode(), b"erofs", 1, None) == 0
+if not done and ctypes.get_errno() != errno.ENOTBLK:
+    sys.exit(f"EROFS cannot be mounted: {os.strerror(ctypes.get_errno())}")
+print("yes" if done else "no")
+PYTHON
+        [ "$(cat "$probe")" = no ] || umount "$work/probe/mnt"
+    fi
+    [ "$(cat "$probe")" = yes ]
+}
+
+# layers_are files|loops: what every mounted layer of ours stands on.
+layers_are() {
+    local expected="$work/blobs/"
+    [ "$1" = files ] || expected=/dev/loop
+    findmnt -rno SOURCE,TARGET -t erofs | awk -v dir="$work/layers/" 'index($2, dir) == 1 { print $1 }' >"$work/sources"
+    [ -s "$work/sources" ] || die "no layer is mounted"
+    ! grep -v "^$expected" "$work/sources" || die "a layer does not lie on $1"
 }

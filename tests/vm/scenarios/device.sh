@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The guest itself: the device is there, and on-demand mode takes the commands that only it knows.
 . "$(dirname "$0")/lib.sh"
+guest_only
 
 [ -c /dev/cachefiles ] || die "/dev/cachefiles is missing"
 

@@ -8,7 +8,8 @@ start_registry
 mkdir "$work/tree"
 random_bytes 8388608 faults >"$work/tree/file"
 publish --from-dir "$work/tree" "$registry/app:v1"
-write_config 'read-ahead 0' 'read-deadline 4s' 'connect-timeout 2s'
+# It takes longer to give up a connection than a read: so a silence always ends at the deadline.
+write_config 'read-ahead 0' 'read-deadline 4s' 'connect-timeout 60s'
 start_daemon
 mount_image "$registry/app:v1" "$work/mnt"
 
@@ -20,6 +21,37 @@ same_piece() {
     cmp -s <(piece "$work/mnt" "$1") <(piece "$work/tree" "$1")
 }
 
+# must_be_eio BLOCK COUNTER...: it is EIO, and counted as a failed read, as no false proof, and under the names given.
+must_be_eio() {
+    local block=$1 name before=()
+    shift
+    set -- reads_failed "$@"
+    for name; do
+        before+=("$(counter "$name")")
+    done
+    must_fail piece "$work/mnt" "$block"
+    expect_text "$work/last-error" 'Input/output error'
+    for name; do
+        [ "$(counter "$name")" -gt "${before[0]}" ] || die "$name was not counted: ${before[0]} as before"
+        before=("${before[@]:1}")
+    done
+    expect_equal 0 "$(counter verify_failures)" "failed proofs"
+}
+
+# silence, speak: nothing comes from the registry any more, though it is there, and comes again. This machine's own kernel
+# may lack netem; there the registry is stopped instead.
+netem=yes
+tc qdisc add dev lo root netem delay 0ms 2>"$work/tc" && tc qdisc del dev lo root || netem=
+[ -n "$netem" ] || [ "$SLUICE_KERNEL" = native ] || die "the guest's kernel has no netem: $(cat "$work/tc")"
+
+silence() {
+    if [ -n "$netem" ]; then tc qdisc add dev lo root netem loss 100%; else kill -STOP "$registry_pid"; fi
+}
+
+speak() {
+    if [ -n "$netem" ]; then tc qdisc del dev lo root; else kill -CONT "$registry_pid"; fi
+}
+
 say "a hang-up signal is ignored"
 kill -HUP "$daemon_pid"
 same_piece 400 || die "the daemon does not serve after a SIGHUP"
@@ -27,46 +59,46 @@ daemon_answers >"$work/status"
 
 say "gone: connection refused"
 stop_registry
-must_fail piece "$work/mnt" 600
-expect_text "$work/last-error" 'Input/output error'
+must_be_eio 600 fetch_failures
 start_registry
 wait_for 20 "reads to work again" same_piece 600
 
 say "errors: the registry has lost its storage"
 mv "$registry_root/docker" "$registry_root/away"
-must_fail piece "$work/mnt" 800
-expect_text "$work/last-error" 'Input/output error'
+must_be_eio 800 fetch_failures
 mv "$registry_root/away" "$registry_root/docker"
 wait_for 20 "reads to work again" same_piece 800
 
 say "silent: no packet comes through; the deadline answers"
-tc qdisc add dev lo root netem loss 100%
-must_fail piece "$work/mnt" 1000
-tc qdisc del dev lo root
-expect_text "$work/last-error" 'Input/output error'
-[ "$(counter deadline_misses)" -ge 1 ] || [ "$(counter fetch_failures)" -ge 3 ] || die "no failure was counted"
+! grep -q 'deadline' "$work/sluiced.log" || die "a read missed its deadline although the registry answered"
+silence
+must_be_eio 1000
+speak
+expect_text "$work/sluiced.log" 'bytes [0-9-]+: .*(before|within) the deadline'
 wait_for 60 "reads to work again" same_piece 1000
 
-say "slow: a late answer is an answer"
-tc qdisc add dev lo root netem delay 300ms
-wait_for 60 "reads to work on a slow network" same_piece 1200
-tc qdisc del dev lo root
+if [ -n "$netem" ]; then
+    say "slow: a late answer is an answer"
+    tc qdisc add dev lo root netem delay 300ms
+    wait_for 60 "reads to work on a slow network" same_piece 1200
+    tc qdisc del dev lo root
+fi
 
 say "a reader that is killed leaves nothing behind"
-tc qdisc add dev lo root netem loss 100%
+silence
 piece "$work/mnt" 1400 >/dev/null 2>&1 &
 victim=$!
 wait_for 20 "the read to be pending" pending_reads
 kill -9 $victim
 wait_for 20 "the reader to be gone" gone $victim
-tc qdisc del dev lo root
+speak
 wait_for 60 "reads to work again" same_piece 1400
 cmp "$work/mnt/file" "$work/tree/file"
 
 say "kill -9 of the daemon: readers are told, nobody hangs; after umount and restart all is well"
 sluicectl umount "$work/mnt"
 stop_daemon
-rm -rf /cache/cache/*
+rm -rf "${cache:?}"/cache/*
 start_daemon
 mount_image "$registry/app:v1" "$work/mnt"
 kill -9 "$daemon_pid"

@@ -4,6 +4,7 @@
 # As an operator has it: `meson install`, the real unit under systemd, mount(8) with -t sluice and from fstab, .mount units,
 # stop, start, kill.
 . "$(dirname "$0")/lib-sluice.sh"
+guest_only
 
 say "installed"
 meson install -C "$build" --no-rebuild --quiet

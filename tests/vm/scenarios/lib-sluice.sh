@@ -45,10 +45,10 @@ not_mounted() {
     ! grep -qF " $1 " /proc/self/mountinfo
 }
 
-# read_all_parallel DIR: SHA-256 of every file, read by eight processes in random order; sorted as sums does.
-read_all_parallel() {
-    (cd "$1" && find . -type f -print0 | shuf -z --random-source=<(random_bytes 100000 order) |
-        xargs -0r -P 8 -n 4 sha256sum | LC_ALL=C sort -k 2)
+# compare_cold A B: B's files have the bytes of A's, read by eight processes in random order and in all the ways that
+# programs read, while the kernel's caches are dropped over and over.
+compare_cold() {
+    "$SLUICE_SOURCE_DIR/tests/native/read_all.py" "$1" "$2" 8 256 || die "files in $1 and $2 differ"
 }
 
 # served_bytes NAME: bytes of blobs of repository NAME that the registry's own log says it sent.
@@ -56,6 +56,17 @@ served_bytes() {
     awk -v name="/v2/$1/blobs/" 'index($0, "\"GET " name) && match($0, /" (200|206) [0-9]+ /) {
         split(substr($0, RSTART, RLENGTH), field, " "); total += field[3]
     } END { printf "%d\n", total }' "$registry_log"
+}
+
+# served_once NAME BYTES: the registry's own log, written behind its answers, knows of BYTES for the blobs of repository
+# NAME, and beside them only of the hash trees and of what registration looks at.
+served_once() {
+    wait_for 30 "the registry's log" has_served "$@"
+    [ "$(served_bytes "$1")" -le $(($2 + $2 / 32 + 262144)) ] || die "$(served_bytes "$1") bytes of $1 were served, not $2"
+}
+
+has_served() {
+    [ "$(served_bytes "$1")" -ge "$2" ]
 }
 
 # find_content FILE SIZE SHA256: offset of the 4096-aligned piece of SIZE bytes with this hash.
@@ -113,12 +124,17 @@ latest_blob() {
     basename "$(dirname "$file")"
 }
 
+# wait_all WHAT PID...: all of them must end well.
 wait_all() {
-    local job
-    for job in $(jobs -p); do
-        case " $registry_pid $daemon_pid " in *" $job "*) continue ;; esac
-        wait "$job" || die "a mount at many directories failed"
+    local what=$1 job
+    shift
+    for job in "$@"; do
+        wait "$job" || die "$what: a process of them ended with status $?"
     done
+}
+
+idle() {
+    [ "$(json status .in_flight.bytes)" = 0 ]
 }
 
 pending_reads() {

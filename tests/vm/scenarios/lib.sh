@@ -4,8 +4,10 @@
 # SLUICE_BUILD_DIR, SLUICE_SOURCE_DIR and SLUICE_KERNEL set, /cache empty, and /out shared with the host; or natively in
 # namespaces of its own, see tests/native/run-native.
 set -euo pipefail
+exec 3>&2 # where die and the last words go, whatever is redirected around them
 
 build=${SLUICE_BUILD_DIR:?}
+: "${SLUICE_KERNEL:?is set by run-guest and run-native, which keep what happens away from this machine}"
 keys=$build/tests/vm/keys # see make-keys
 work=${SLUICE_WORK:-/tmp/scenario}
 cache=${SLUICE_CACHE:-/cache}
@@ -20,8 +22,13 @@ say() {
 }
 
 die() {
-    printf 'FAILED: %s\n' "$*" >&2
+    printf 'FAILED: %s\n' "$*" >&3
     exit 1
+}
+
+# guest_only: for scenarios that write outside $work and $cache, or need the machine for themselves.
+guest_only() {
+    [ "$SLUICE_KERNEL" != native ] || die "this scenario is for guests: it would change this machine"
 }
 
 skip() {
@@ -46,7 +53,7 @@ wait_for() {
 
 # must_fail COMMAND...: the command has to fail; its output goes to $work/last-error. Runs in a subshell: die ends only that.
 must_fail() {
-    if ("$@") >"$work/last-error" 2>&1; then
+    if ("$@") >"$work/last-error" 2>&1 3>&1; then
         die "succeeded, but should have failed: $*"
     fi
 }
@@ -109,7 +116,7 @@ log: { level: warn, accesslog: { disabled: false } }
 storage: { filesystem: { rootdirectory: $registry_root }, delete: { enabled: true } }
 http: { addr: "127.0.0.1:$port", secret: guest, tls: { certificate: $keys/server.pem, key: $keys/server.key } }
 YML
-    docker-registry serve "$work/registry.yml" >>"$registry_log" 2>&1 &
+    docker-registry serve "$work/registry.yml" >>"$registry_log" 2>&1 3>&- &
     registry_pid=$!
     wait_for 60 "the registry on port $port" curl -sf --cacert "$keys/ca.pem" "https://localhost:$port/v2/"
 }
@@ -158,9 +165,11 @@ sluicectl() {
 
 # start_daemon [OPTION...]: starts sluiced with the configuration of write_config and waits until it answers.
 start_daemon() {
-    "$build/daemon/sluiced" -n -f "$work/sluiced.conf" "$@" >>"$work/sluiced.log" 2>&1 &
+    "$build/daemon/sluiced" -n -f "$work/sluiced.conf" "$@" >>"$work/sluiced.log" 2>&1 3>&- &
     daemon_pid=$!
     wait_for 30 "sluiced to answer" daemon_answers
+    # Which device number its FUSE file system has, if there is one: so loop devices can be told from other people's.
+    awk -v dir="$work/blobs/" 'index($5, dir) == 1 { print $3 }' /proc/self/mountinfo >>"$work/blob-devices"
 }
 
 daemon_answers() {
@@ -173,5 +182,13 @@ stop_daemon() {
     wait "$daemon_pid" || die "sluiced did not end well: $(tail -n 20 "$work/sluiced.log")"
 }
 
-# On failure the logs are what one wants to see.
-trap '[ $? -eq 0 ] || tail -n 40 "$work"/*.log 2>/dev/null || true' EXIT
+# On failure the logs are what one wants to see; of a registry's, which has a line a request, a little.
+show_logs() {
+    local log lines
+    for log in "$work"/*.log; do
+        lines=40
+        [ "$log" != "$registry_log" ] || lines=8
+        [ ! -s "$log" ] || printf '%s\n' "---- the end of $log" "$(tail -n $lines "$log")" >&3
+    done
+}
+trap '[ $? -eq 0 ] || show_logs' EXIT

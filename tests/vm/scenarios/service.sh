@@ -3,6 +3,7 @@
 # guest: --systemd
 # systemd as PID 1: units can be started, and it waits for a Type=notify service.
 . "$(dirname "$0")/lib.sh"
+guest_only
 
 expect_equal systemd "$(cat /proc/1/comm)" "PID 1"
 cat >/run/systemd/system/notifier.service <<'UNIT'

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Debian's own kernels have no on-demand mode: the daemon says so, takes the FUSE front end, and leaves nothing behind.
 . "$(dirname "$0")/lib-sluice.sh"
+guest_only
 
 case $(uname -r) in
 *-ondemand) die "this is one of our own kernels" ;;

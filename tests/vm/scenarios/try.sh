@@ -47,7 +47,7 @@ detail() {
 
 # Also ./try on a machine of its own kernel ends here: nothing may be left mounted or running.
 clean_up() {
-    [ $? -eq 0 ] || tail -n 30 "$work"/*.log
+    [ $? -eq 0 ] || show_logs
     findmnt -rno TARGET | grep -F "$work/" | sort -r | xargs -r umount || true
     [ -z "${daemon_pid-}" ] || kill "$daemon_pid" 2>/dev/null || true
     [ -z "${registry_pid-}" ] || stop_registry

@@ -9,7 +9,7 @@ resign() {
 }
 
 backing_files() {
-    find /cache/cache -type f -name 'D*'
+    find "${cache:?}" -type f -name 'D*'
 }
 
 block() {
