@@ -95,19 +95,6 @@ void BlobFiller::warm_up()
     }
 }
 
-Result<std::uint64_t> BlobFiller::bytes_present() const
-{
-    const auto missing = handle_->missing({0, blob().erofs_size});
-    if (!missing) {
-        return fail(missing.error());
-    }
-    auto present = blob().erofs_size;
-    for (const auto& hole : *missing) {
-        present -= hole.size();
-    }
-    return present;
-}
-
 bool BlobFiller::failed_lately(ByteRange range)
 {
     const auto now = SteadyClock::now();
@@ -320,7 +307,9 @@ Task<Result<void>> BlobFiller::fill_all()
         }
     };
 
-    const auto missing = holes_.missing({0, blob().erofs_size});
+    // The whole file at once is for a worker to look at.
+    auto look = [handle = handle_, all = ByteRange{0, blob().erofs_size}] { return handle->missing(all); };
+    const auto missing = co_await services_.workers.run(services_.loop, std::move(look));
     if (!missing) {
         co_return fail(missing.error());
     }
@@ -334,6 +323,19 @@ Task<Result<void>> BlobFiller::fill_all()
         fetches_.spawn(Lane::run(*this, job, done.setter()));
     }
     co_return co_await done;
+}
+
+Result<std::uint64_t> bytes_present(const protocol::ObjectHandle& handle, std::uint64_t size)
+{
+    const auto missing = handle.missing({0, size});
+    if (!missing) {
+        return fail(missing.error());
+    }
+    auto present = size;
+    for (const auto& hole : *missing) {
+        present -= std::min(hole.size(), present); // the last block counts as whole
+    }
+    return present;
 }
 
 } // namespace sluice::daemon

@@ -52,8 +52,8 @@ public:
     /// Brings in everything that is missing. Ends with the first failure.
     [[nodiscard]] Task<Result<void>> fill_all();
 
-    /// Bytes that are in the backing file.
-    [[nodiscard]] Result<std::uint64_t> bytes_present() const;
+    /// The backing file; for who asks it something on a worker.
+    [[nodiscard]] const std::shared_ptr<protocol::ObjectHandle>& handle() const noexcept { return handle_; }
 
     [[nodiscard]] std::size_t reads_waiting() const noexcept { return waiting_.size(); }
 
@@ -103,5 +103,8 @@ private:
     Timer timer_;
     TaskScope fetches_; // last: its tasks touch all of the above
 };
+
+/// How many bytes of a blob of `size` bytes are in its backing file. Asks the file: for workers.
+[[nodiscard]] Result<std::uint64_t> bytes_present(const protocol::ObjectHandle& handle, std::uint64_t size);
 
 } // namespace sluice::daemon

@@ -182,32 +182,39 @@ Json ControlApi::images() const
 
 Task<Result<Json>> ControlApi::blobs()
 {
-    std::vector<BlobStatus> rows;
+    struct Row {
+        BlobStatus status;
+        std::shared_ptr<protocol::ObjectHandle> handle; // of a blob that is open, or being filled
+    };
+
+    std::vector<Row> rows;
     for (const auto& [digest, entry] : parts_.catalogue.entries()) {
-        BlobStatus row;
-        row.blob = entry.tree->blob();
-        row.last_error = entry.last_error;
-        row.present = parts_.offline.progress(digest);
+        Row row;
+        row.status.blob = entry.tree->blob();
+        row.status.last_error = entry.last_error;
+        row.handle = parts_.offline.filling(digest);
         if (const auto* filler = parts_.front_ends.find(digest); filler != nullptr) {
-            row.open = true;
-            row.last_error = filler->last_error();
-            const auto present = filler->bytes_present();
-            row.present = present ? std::optional{*present} : std::nullopt;
+            row.status.open = true;
+            row.status.last_error = filler->last_error();
+            row.handle = filler->handle();
         }
         rows.push_back(std::move(row));
     }
-    // Blobs that are not open have to be looked up on the disk, which is for workers.
+    // To look into files is for workers.
     auto job =
         [found = std::move(rows), dir = parts_.config.dir, volume = volume_of(parts_.config.domain_id)]() mutable {
-            for (auto& row : found) {
-                if (row.open || row.present) {
-                    continue;
+            std::vector<BlobStatus> seen;
+            for (auto& [status, handle] : found) {
+                if (handle != nullptr) {
+                    const auto present = bytes_present(*handle, status.blob.erofs_size);
+                    status.present = present ? std::optional{*present} : std::nullopt;
+                    handle.reset();
+                } else if (const auto file = protocol::find_committed(dir, volume, cookie_of(status.blob.digest))) {
+                    status.present = file->present;
                 }
-                if (const auto file = protocol::find_committed(dir, volume, cookie_of(row.blob.digest))) {
-                    row.present = file->present;
-                }
+                seen.push_back(std::move(status));
             }
-            return std::move(found);
+            return seen;
         };
     const auto listed = co_await parts_.workers.run(parts_.loop, std::move(job));
     Json list = Json::array();

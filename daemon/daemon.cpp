@@ -247,7 +247,7 @@ Result<void> Daemon::start_front_ends()
 
 void Daemon::make_image_service()
 {
-    OfflineFill::Place place{config_.dir, cache_dir_->prefill(), volume_of(config_.domain_id)};
+    OfflineFill::Place place{"cachefiles", config_.dir, cache_dir_->prefill(), volume_of(config_.domain_id)};
     offline_ = std::make_unique<OfflineFill>(*services_, policy_, *front_ends_, std::move(place));
     ImageService::Options options;
     options.platform = fetcher::host_platform();

@@ -21,9 +21,12 @@ void FrontEnds::stop()
     }
 }
 
-const BlobFiller* FrontEnds::find(const Digest& digest) const
+const BlobFiller* FrontEnds::find(const Digest& digest, std::string_view front_end_name) const
 {
     for (const auto& front_end : front_ends_) {
+        if (!front_end_name.empty() && front_end.name != front_end_name) {
+            continue;
+        }
         if (const auto* filler = front_end.objects->find(digest); filler != nullptr) {
             return filler;
         }

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace sluice::daemon {
@@ -48,8 +49,9 @@ public:
 
     void stop();
 
-    /// A filler of an opened blob, of whichever front end has it open; null when it is not open.
-    [[nodiscard]] const BlobFiller* find(const Digest& digest) const;
+    /// A filler of an opened blob, of whichever front end has it open, or of the one that is named; null when it is not
+    /// open there.
+    [[nodiscard]] const BlobFiller* find(const Digest& digest, std::string_view front_end = {}) const;
 
     [[nodiscard]] std::size_t objects_open() const;
     [[nodiscard]] std::size_t reads_waiting() const;

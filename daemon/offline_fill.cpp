@@ -3,20 +3,20 @@
 
 #include "base/log.hpp"
 #include "daemon/cookies.hpp"
-#include "protocol/prepopulate.hpp"
+#include "protocol/backing_file.hpp"
 
-#include <cerrno>
 #include <fmt/format.h>
+#include <utility>
 
 namespace sluice::daemon {
 
 namespace {
 
 struct Registration {
-    Registration(std::map<Digest, const BlobFiller*>& table, const Digest& of, const BlobFiller& filler)
+    Registration(OfflineFill::Filling& table, const Digest& of, std::shared_ptr<protocol::ObjectHandle> file)
         : filling{table}, digest{of}
     {
-        filling.insert_or_assign(digest, &filler);
+        filling.insert_or_assign(digest, std::move(file));
     }
 
     Registration(const Registration&) = delete;
@@ -24,81 +24,75 @@ struct Registration {
 
     ~Registration() { filling.erase(digest); }
 
-    std::map<Digest, const BlobFiller*>& filling;
+    OfflineFill::Filling& filling;
     Digest digest;
 };
+
+/// Who takes a blob for complete reads it without asking any more.
+Result<void> check_and_sync(protocol::FileHandle& file, std::uint64_t size)
+{
+    const auto missing = file.missing({0, size});
+    if (!missing) {
+        return fail(missing.error());
+    }
+    if (!missing->empty()) {
+        return fail(
+            ErrorKind::kInternal,
+            fmt::format("{}: {} is still missing", file.path().string(), missing->front().to_string())
+        );
+    }
+    return file.sync();
+}
 
 } // namespace
 
 Task<Result<void>> OfflineFill::complete(std::shared_ptr<BlobTree> tree)
 {
-    const auto& blob = tree->blob();
-    const auto cookie = cookie_of(blob.digest);
-    if (const auto* open = front_ends_.find(blob.digest); open != nullptr) {
-        const auto present = open->bytes_present();
-        if (present && *present == blob.erofs_size) {
+    const auto digest = tree->blob().digest;
+    const auto size = tree->blob().erofs_size;
+    // Who reads by other doors does no harm: only the kernel's cachefiles must not meet a hole.
+    if (const auto* open = front_ends_.find(digest, place_.front_end); open != nullptr) {
+        auto look = [handle = open->handle(), size] { return bytes_present(*handle, size); };
+        const auto present = co_await services_.workers.run(services_.loop, std::move(look));
+        if (present && *present == size) {
             co_return Result<void>{};
         }
         co_return fail(
             ErrorKind::kUnsupported,
-            fmt::format("blob {} is mounted while incomplete; unmount it first", blob.digest.to_string())
+            fmt::format("blob {} is mounted while incomplete; unmount it first", digest.to_string())
         );
     }
-    auto look = [dir = place_.cache_dir, volume = place_.volume, cookie] {
-        return protocol::find_committed(dir, volume, cookie);
-    };
-    const auto committed = co_await services_.workers.run(services_.loop, std::move(look));
-    if (committed && committed->size == blob.erofs_size && committed->present >= blob.erofs_size) {
+
+    // Filled where it lies: each block is proved before it is written, and what an interruption leaves is kept.
+    protocol::Prepopulation::Target target{
+        place_.cache_dir, place_.private_dir, place_.volume, cookie_of(digest), size};
+    auto open = [blob = std::move(target)] { return protocol::open_backing_file(blob); };
+    auto file = co_await services_.workers.run(services_.loop, std::move(open));
+    if (!file) {
+        co_return fail(file.error());
+    }
+    auto look = [handle = *file, size] { return bytes_present(*handle, size); };
+    const auto present = co_await services_.workers.run(services_.loop, std::move(look));
+    if (present && *present == size) {
         co_return Result<void>{};
     }
-
-    // A committed file with holes is filled where it lies: nobody has it open, and each block is proved before the
-    // write.
-    std::shared_ptr<protocol::FileHandle> file;
-    std::optional<protocol::Prepopulation> fresh;
-    if (committed && committed->size == blob.erofs_size) {
-        auto opened = protocol::FileHandle::open(committed->path, blob.erofs_size);
-        if (!opened) {
-            co_return fail(opened.error());
-        }
-        file = std::move(*opened);
-    } else {
-        protocol::Prepopulation::Target target{
-            place_.cache_dir, place_.private_dir, place_.volume, cookie, blob.erofs_size};
-        auto begun = protocol::Prepopulation::begin(std::move(target));
-        if (!begun) {
-            co_return fail(begun.error());
-        }
-        fresh.emplace(std::move(*begun));
-        file = fresh->file();
-    }
-    log::info("completing blob {}, {} bytes", blob.digest.to_string(), blob.erofs_size);
+    log::info("completing blob {}, {} bytes", digest.to_string(), size);
     {
-        BlobFiller filler{services_, policy_, tree, file};
-        const Registration registration{filling_, blob.digest, filler};
+        BlobFiller filler{services_, policy_, tree, *file};
+        const Registration registration{filling_, digest, *file};
         const auto filled = co_await filler.fill_all();
         if (!filled) {
             co_return filled;
         }
     }
-    if (!fresh) {
-        co_return Result<void>{};
-    }
-    auto commit = [prepared = std::make_shared<protocol::Prepopulation>(std::move(*fresh))] {
-        return prepared->commit();
-    };
-    fresh.reset();
-    co_return co_await services_.workers.run(services_.loop, std::move(commit));
+    auto finish = [handle = std::move(*file), size] { return check_and_sync(*handle, size); };
+    co_return co_await services_.workers.run(services_.loop, std::move(finish));
 }
 
-std::optional<std::uint64_t> OfflineFill::progress(const Digest& digest) const
+std::shared_ptr<protocol::ObjectHandle> OfflineFill::filling(const Digest& digest) const
 {
     const auto found = filling_.find(digest);
-    if (found == filling_.end()) {
-        return std::nullopt;
-    }
-    const auto present = found->second->bytes_present();
-    return present ? std::optional{*present} : std::nullopt;
+    return found == filling_.end() ? nullptr : found->second;
 }
 
 } // namespace sluice::daemon

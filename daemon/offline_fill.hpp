@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 
 namespace sluice::daemon {
@@ -16,7 +15,10 @@ namespace sluice::daemon {
 /// while parts of them are missing (kernels from 6.8 on hang or corrupt memory then). Loop thread only.
 class OfflineFill {
 public:
+    using Filling = std::map<Digest, std::shared_ptr<protocol::ObjectHandle>>;
+
     struct Place {
+        std::string front_end; ///< the kernel's, which may not have the blob open meanwhile
         std::filesystem::path cache_dir;
         std::filesystem::path private_dir;
         std::string volume;
@@ -26,17 +28,18 @@ public:
         : services_{services}, policy_{policy}, front_ends_{front_ends}, place_{std::move(place)}
     {}
 
+    /// Other front ends may have the blob open.
     [[nodiscard]] Task<Result<void>> complete(std::shared_ptr<BlobTree> tree);
 
-    /// Bytes present of a blob that is being filled here; nothing for others.
-    [[nodiscard]] std::optional<std::uint64_t> progress(const Digest& digest) const;
+    /// The backing file of a blob that is being filled here; null for others.
+    [[nodiscard]] std::shared_ptr<protocol::ObjectHandle> filling(const Digest& digest) const;
 
 private:
     FillServices& services_;
     const FillPolicy& policy_;
     const FrontEnds& front_ends_;
     Place place_;
-    std::map<Digest, const BlobFiller*> filling_;
+    Filling filling_;
 };
 
 } // namespace sluice::daemon

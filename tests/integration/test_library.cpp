@@ -35,6 +35,28 @@ TEST_F(LibraryTest, ABlobIsOpenedAndReadWhole)
     EXPECT_EQ(world.daemon->counters().bytes_fetched, world.size); // nothing twice
 }
 
+TEST_F(LibraryTest, WhoHasACompressedBlobOpenDoesNotKeepItFromBeingMounted)
+{
+    Library world;
+    const auto compressed = world.publish("good.key", "lz4hc").layers[0];
+    world.start();
+    const Json lazily{{"reference", world.reference()}, {"lazy_only", true}};
+    ASSERT_EQ(world.ask("POST", "/v1/images", lazily.dump()).first, 501); // registered, and not completed
+    const auto [status, client] = world.connect();
+    ASSERT_EQ(status, 0);
+    const auto [opened, blob] = world.open_blob(client, compressed.digest.to_string());
+    ASSERT_EQ(opened, 0);
+    const auto path = world.config.dir / protocol::cookie_path("erofs,sluice", compressed.digest.hex());
+    ASSERT_TRUE(std::filesystem::exists(path));
+
+    const auto [mounted, image] = world.add_image();
+    EXPECT_EQ(mounted, 200) << image.dump();
+    const auto content = slurp(world.published(compressed.digest)).substr(0, compressed.erofs_size);
+    EXPECT_TRUE(slurp(path) == content);
+    EXPECT_TRUE(world.read(blob, 0, content.size()).second == content); // in the file that is open
+    EXPECT_EQ(world.daemon->counters().bytes_fetched, compressed.erofs_size);
+}
+
 TEST_F(LibraryTest, WhatIsNotRegisteredIsNotOpened)
 {
     Library world;

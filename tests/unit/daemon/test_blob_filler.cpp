@@ -327,7 +327,7 @@ TEST_F(BlobFillerTest, FillAllBringsInEverythingAndKeepsWhatWasThere)
     ASSERT_TRUE(filled && *filled);
     EXPECT_TRUE(holds({0, world_->blob.info.erofs_size}));
     EXPECT_EQ(world_->counters.bytes_fetched, world_->blob.info.erofs_size);
-    EXPECT_EQ(*world_->filler->bytes_present(), world_->blob.info.erofs_size);
+    EXPECT_EQ(*bytes_present(*world_->handle, world_->blob.info.erofs_size), world_->blob.info.erofs_size);
 }
 
 TEST_F(BlobFillerTest, AThousandReadsAtOnceAreAllAnswered)
