@@ -7,6 +7,7 @@ import sys
 
 LIST = "packaging/apt-packages"
 PAGE = "docs/dependencies.md"
+NAME = re.compile(r"`([a-z0-9][a-z0-9.+-]*)`")
 LINE = re.compile(r"^([a-z0-9][a-z0-9.+-]*) +(\S+) +(\S.*)$")
 
 
@@ -24,6 +25,15 @@ def listed_packages(text):
     return packages, faults
 
 
+def explained_packages(page):
+    """What the page gives reasons for in its tables: their first column."""
+    names = []
+    for line in page.splitlines():
+        if line.startswith("| `"):
+            names += NAME.findall(line.split("|")[1])
+    return names
+
+
 def check(root):
     root = pathlib.Path(root)
     packages, faults = listed_packages((root / LIST).read_text())
@@ -31,6 +41,8 @@ def check(root):
     for package in packages:
         if f"`{package}`" not in page:
             faults.append(f"{PAGE}: does not say why {package} is needed ({LIST} has it)")
+    for package in sorted(set(explained_packages(page)) - set(packages)):
+        faults.append(f"{PAGE}: explains {package}, which is not in {LIST}")
     for package in sorted({name for name in packages if packages.count(name) > 1}):
         faults.append(f"{LIST}: {package} stands there twice")
     return faults

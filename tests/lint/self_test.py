@@ -113,6 +113,7 @@ class Packages(Tree):
         self.assertEqual(self.faults("# a\ng++ build it compiles\n", "`g++`"), [])
         self.assertEqual(len(self.faults("g++ build it compiles\n", "nothing")), 1)
         self.assertEqual(len(self.faults("g++\n", "`g++`")), 1)
+        self.assertEqual(len(self.faults("g++ build it compiles\n", "| `g++`, `gone` | why, and `not this` |\n")), 1)
         self.assertEqual(len(self.faults("g++ build one\ng++ test two\n", "`g++`")), 1)
 
 
