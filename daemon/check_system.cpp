@@ -41,11 +41,14 @@ SystemReport judge_system(
     std::vector<ProbeResult> common
 )
 {
-    const bool may_cachefiles = mode != FrontEndMode::kFuse;
-    const bool may_fuse = mode != FrontEndMode::kCachefiles;
+    const bool may_cachefiles = mode == FrontEndMode::kAuto || mode == FrontEndMode::kCachefiles;
+    const bool may_fuse = mode == FrontEndMode::kAuto || mode == FrontEndMode::kFuse;
     SystemReport report;
     ProbeResult verdict{"front-end", ProbeStatus::kFailed, "neither cachefiles nor fuse works", "mend one of the two"};
-    if (may_cachefiles && works(cachefiles)) {
+    if (mode == FrontEndMode::kNone) {
+        report.front_end = "none";
+        verdict = {verdict.name, ProbeStatus::kOk, "none (as configured): libsluice only, nothing can be mounted", {}};
+    } else if (may_cachefiles && works(cachefiles)) {
         report.front_end = "cachefiles";
         verdict = {verdict.name, ProbeStatus::kOk, "cachefiles: the kernel has on-demand mode", {}};
     } else if (may_fuse && works(fuse)) {
@@ -82,6 +85,9 @@ SystemReport check_system(protocol::KernelIo& io, const Config& config)
     protocol::ProbeConfig probe;
     probe.cache_dir = config.dir;
     probe.tag = config.tag;
+    if (config.front_end == FrontEndMode::kNone) {
+        return judge_system(config.front_end, {}, {}, protocol::probe_cache_dir(config.dir));
+    }
     std::vector<ProbeResult> cachefiles;
     std::vector<ProbeResult> fuse;
     if (config.front_end != FrontEndMode::kFuse) {

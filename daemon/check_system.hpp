@@ -13,12 +13,12 @@ namespace sluice::daemon {
 /// What `sluiced --check-system` found.
 struct SystemReport {
     std::vector<protocol::ProbeResult> results;
-    std::string front_end; ///< that the daemon would take; empty: none works
+    std::string front_end; ///< that the daemon would take, "none" if so configured; empty: nothing works
     bool able = false;     ///< an image could be served
 };
 
-/// Asks everything that the configured front ends need. The faults of a front end that another one stands in for are
-/// warnings.
+/// Asks everything that the configured front ends need; without any, what the cache needs. The faults of a front end
+/// that another one stands in for are warnings.
 [[nodiscard]] SystemReport check_system(protocol::KernelIo& io, const Config& config);
 
 /// The decision alone: pure.

@@ -27,8 +27,11 @@ namespace {
 
 } // namespace
 
-Detacher::Detacher(const RunMode& mode) : pid_file_{mode.pid_file}, leave_terminal_{mode.detach}
+Detacher::Detacher(const RunMode& mode) : leave_terminal_{mode.detach}, leave_stderr_{mode.log_to_syslog}
 {
+    if (mode.pid_file) {
+        pid_file_ = std::filesystem::absolute(*mode.pid_file);
+    }
     if (!mode.detach) {
         return;
     }
@@ -70,7 +73,9 @@ Result<void> Detacher::ready()
     if (leave_terminal_) {
         const UniqueFd null{kAdoptFd, ::open("/dev/null", O_RDWR | O_CLOEXEC)};
         for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-            ::dup2(null.get(), fd);
+            if (fd != STDERR_FILENO || leave_stderr_) {
+                ::dup2(null.get(), fd);
+            }
         }
         [[maybe_unused]] const int moved = ::chdir("/"); // so that no file system is kept busy by us
         [[maybe_unused]] const auto told = ::write(parent_.get(), "1", 1);

@@ -21,13 +21,14 @@ public:
     Detacher& operator=(const Detacher&) = delete;
     ~Detacher(); ///< removes the pid file
 
-    /// Writes the pid file, lets the parent go, and leaves the terminal.
+    /// Writes the pid file, lets the parent go, and leaves the terminal; standard error too, unless messages go there.
     [[nodiscard]] Result<void> ready();
 
 private:
-    std::optional<std::filesystem::path> pid_file_;
+    std::optional<std::filesystem::path> pid_file_; ///< absolute: the working directory changes
     bool wrote_pid_file_ = false;
     bool leave_terminal_ = false;
+    bool leave_stderr_ = false;
     UniqueFd parent_; ///< the end of a pipe that the parent waits at
 };
 

@@ -64,6 +64,28 @@ TEST(CheckSystem, WhatIsConfiguredIsNotReplaced)
     EXPECT_EQ(verdict(fuse).text, "fuse (as configured)");
 }
 
+TEST(CheckSystem, WithoutAFrontEndTheCacheAloneDecides)
+{
+    const auto report = judge_system(FrontEndMode::kNone, {}, {}, good("cache-dir"));
+    EXPECT_EQ(report.front_end, "none");
+    EXPECT_TRUE(report.able);
+    EXPECT_EQ(verdict(report).text, "none (as configured): libsluice only, nothing can be mounted");
+    EXPECT_FALSE(judge_system(FrontEndMode::kNone, {}, {}, bad("cache-dir")).able);
+}
+
+TEST(CheckSystem, WithoutAFrontEndNothingIsAskedOfTheKernel)
+{
+    Config config;
+    config.dir = "/proc/no-such-folder";
+    config.front_end = FrontEndMode::kNone;
+    protocol::SyscallKernelIo io;
+    const auto report = check_system(io, config);
+    EXPECT_FALSE(report.able);
+    for (const auto& result : report.results) {
+        EXPECT_TRUE(result.name.starts_with("cache") || result.name == "front-end") << result.name;
+    }
+}
+
 TEST(CheckSystem, ACacheThatCannotBeUsedIsAFaultWhateverTheFrontEnd)
 {
     const auto report = judge_system(FrontEndMode::kAuto, good("device"), good("fuse"), bad("cache-dir"));
