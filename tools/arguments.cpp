@@ -4,8 +4,10 @@
 #include "base/text.hpp"
 #include "sluice_config.h"
 #include "tools/control_api.hpp"
+#include "tools/socket_path.hpp"
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 #include <map>
 #include <utility>
 
@@ -13,7 +15,12 @@ namespace sluice::tools {
 
 namespace {
 
-constexpr int kUsage = 2;
+/// CLI11's form of a check: what is wrong, or nothing.
+std::string check_socket(const std::string& path)
+{
+    const auto fault = socket_path_fault(path);
+    return fault.empty() ? fault : "the name of the socket " + fault;
+}
 
 /// Options that make up inputs, in the order in which they were given: the lowest layer comes first.
 struct InputOptions {
@@ -30,7 +37,8 @@ public:
         app_.require_subcommand(1);
         app_.set_version_flag("--version", "sluicectl (sluice) " SLUICE_VERSION);
         app_.add_option("--socket", out_.socket, "The daemon's control socket")
-            ->default_val(std::string{kDefaultSocket});
+            ->default_val(std::string{kDefaultSocket})
+            ->check(check_socket);
         app_.add_flag("--json", out_.json, "Print JSON for programs");
         add_mounting();
         add_listing();
@@ -38,7 +46,7 @@ public:
         add_export();
     }
 
-    std::variant<Arguments, Said> parse(int argc, const char* const* argv)
+    std::variant<Arguments, Said, Error> parse(int argc, const char* const* argv)
     {
         try {
             app_.parse(argc, argv);
@@ -51,16 +59,27 @@ public:
                 finish_publish();
             }
         } catch (const CLI::CallForVersion& version) {
-            return Said{0, std::string{version.what()} + "\n"};
+            return Said{std::string{version.what()} + "\n"};
         } catch (const CLI::CallForHelp&) {
-            return Said{0, app_.help()};
+            return Said{app_.help()};
         } catch (const CLI::ParseError& error) {
-            return Said{kUsage, std::string{"sluicectl: "} + error.what() + " (--help tells more)\n"};
+            return Error{ErrorKind::kInvalid, describe(error) + " (--help tells more)"};
         }
         return std::move(out_);
     }
 
 private:
+    /// CLI11 misses a command before it sees that one was given which it does not know.
+    [[nodiscard]] std::string describe(const CLI::ParseError& error) const
+    {
+        const auto words = app_.remaining();
+        if (app_.get_subcommands().empty() && !words.empty()) {
+            const bool option = words.front().starts_with('-');
+            return fmt::format("there is no {} '{}'", option ? "option" : "command", printable(words.front()));
+        }
+        return error.what();
+    }
+
     CLI::App* add(Subcommand which, const std::string& name, const std::string& description)
     {
         CLI::App* command = app_.add_subcommand(name, description);
@@ -138,9 +157,11 @@ private:
         command->add_option("REF", out_.reference, "registry/name[:tag][@digest] or oci:/path[:tag]")->required();
         command->add_option("FILE", out_.dir, "The file to write, or a directory for all blobs")->required();
         command->add_option("--layer", out_.layer, "This layer only; 0 is the lowest");
-        command->add_option(
-            "--library-socket", out_.library_socket, "The daemon's library socket (default: ask the daemon)"
-        );
+        command
+            ->add_option(
+                "--library-socket", out_.library_socket, "The daemon's library socket (default: ask the daemon)"
+            )
+            ->check(check_socket);
     }
 
     /// What CLI11 has no types for.
@@ -204,7 +225,7 @@ private:
 
 } // namespace
 
-std::variant<Arguments, Said> parse_arguments(int argc, const char* const* argv)
+std::variant<Arguments, Said, Error> parse_arguments(int argc, const char* const* argv)
 {
     return CommandLine{}.parse(argc, argv);
 }

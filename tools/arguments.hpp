@@ -38,13 +38,12 @@ struct Arguments {
     PublishRequest publish;
 };
 
-/// What was said without anything left to do: help or the version (status 0, for stdout), or a wrong usage (status 2,
-/// for stderr).
+/// Help or the version: for stdout, with nothing left to do.
 struct Said {
-    int status = 0;
     std::string text;
 };
 
-[[nodiscard]] std::variant<Arguments, Said> parse_arguments(int argc, const char* const* argv);
+/// The error is a wrong usage, one line.
+[[nodiscard]] std::variant<Arguments, Said, Error> parse_arguments(int argc, const char* const* argv);
 
 } // namespace sluice::tools

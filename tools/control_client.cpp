@@ -4,7 +4,9 @@
 #include "base/event_loop.hpp"
 #include "base/task.hpp"
 #include "fetcher/http_client.hpp"
+#include "tools/socket_path.hpp"
 
+#include <cerrno>
 #include <chrono>
 #include <fmt/format.h>
 #include <optional>
@@ -25,6 +27,21 @@ fetcher::HttpOptions control_options()
     options.user_agent = "sluicectl";
     options.stall_timeout = kPatience; // silence is the normal state of a request that waits for a download
     return options;
+}
+
+/// Why nobody can be reached at `socket`. libcurl's errors leave out what the kernel has said.
+Error explain(const std::string& socket, const Error& error)
+{
+    switch (const int code = probe_socket(socket)) {
+    case 0:
+        return Error{error.kind(), fmt::format("sluiced at {}: {}", socket, error.text()), error.code()};
+    case EACCES:
+        return Error::from_errno(
+            code, fmt::format("cannot reach sluiced at {}: for root, and to look for members of control-group", socket)
+        );
+    default:
+        return Error::from_errno(code, fmt::format("cannot reach sluiced at {} (is it running?)", socket));
+    }
 }
 
 } // namespace
@@ -97,6 +114,9 @@ ControlClient::~ControlClient() = default;
 Result<Json>
 ControlClient::call(const std::string& method, const std::string& path, const Json& body, const OnBlobs& on_blobs)
 {
+    if (const auto fault = socket_path_fault(socket_); !fault.empty()) {
+        return fail(ErrorKind::kInvalid, fmt::format("the name of the control socket {}", fault));
+    }
     auto request = transport_->request(method, path);
     if (!body.is_null()) {
         request.headers.emplace_back("Content-Type: application/json");
@@ -104,7 +124,7 @@ ControlClient::call(const std::string& method, const std::string& path, const Js
     }
     const auto response = transport_->send(std::move(request), on_blobs);
     if (!response) {
-        return fail(response.error(), fmt::format("cannot reach sluiced at {} (is it running?)", socket_));
+        return fail(explain(socket_, response.error()));
     }
     return parse_control_answer(response->status, response->body);
 }

@@ -74,14 +74,15 @@ bool is_ignored(std::string_view option) noexcept
            });
 }
 
-bool take_value(std::string_view option, std::string_view name, std::string& out)
-{
-    if (!option.starts_with(name)) {
-        return false;
-    }
-    out = option.substr(name.size());
-    return true;
-}
+struct PathOption {
+    std::string_view name; ///< with the equals sign
+    std::string MountOptions::*path;
+};
+
+constexpr std::array kPathOptions{
+    PathOption{"socket=", &MountOptions::socket},
+    PathOption{"layers-dir=", &MountOptions::layers_dir},
+};
 
 Result<void> apply(MountOptions& options, std::string_view option, OptionOrigin origin)
 {
@@ -100,8 +101,17 @@ Result<void> apply(MountOptions& options, std::string_view option, OptionOrigin 
         options.loop_devices = true;
         return {};
     }
-    if (take_value(option, "socket=", options.socket) || take_value(option, "layers-dir=", options.layers_dir) ||
-        is_ignored(option)) {
+    for (const auto& [name, path] : kPathOptions) {
+        if (!option.starts_with(name)) {
+            continue;
+        }
+        options.*path = option.substr(name.size());
+        if ((options.*path).empty()) {
+            return fail(ErrorKind::kInvalid, fmt::format("mount option {} lacks its path", name));
+        }
+        return {};
+    }
+    if (is_ignored(option)) {
         return {};
     }
     if (option == "rw") {

@@ -7,10 +7,12 @@
 #include "tools/listing.hpp"
 #include "tools/mount_command.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <fmt/format.h>
 #include <string>
+#include <string_view>
 #include <unistd.h>
 
 namespace {
@@ -21,32 +23,34 @@ using namespace sluice::tools;
 constexpr int kFailure = 1;
 constexpr int kUsage = 2;
 
-int complain(int status, std::string_view text)
-{
-    fmt::print(stderr, "sluicectl: {}\n", text);
-    return status;
-}
-
 void print_json(const Json& document)
 {
     // Foreign bytes that are no UTF-8 must not end us here.
     fmt::print("{}\n", document.dump(2, ' ', false, Json::error_handler_t::replace));
 }
 
-int complain(const Arguments& arguments, const Error& error)
+/// Every failure goes through here: text for people, and for programs the same as JSON.
+int complain(bool json, const Error& error, int status = kFailure)
 {
-    if (arguments.json) {
+    if (json) {
         print_json({{"error", {{"kind", to_string(error.kind())}, {"message", error.text()}}}});
     }
-    return complain(kFailure, error.text());
+    fmt::print(stderr, "sluicectl: {}\n", error.text());
+    return status;
 }
 
-int mount(ControlClient& daemon, const Arguments& arguments)
+int complain(const Arguments& arguments, const Error& error, int status = kFailure)
+{
+    return complain(arguments.json, error, status);
+}
+
+int mount(const Arguments& arguments)
 {
     auto options = parse_mount_options(arguments.mount_options);
     if (!options) {
-        return complain(kUsage, options.error().text());
+        return complain(arguments, options.error(), kUsage);
     }
+    ControlClient daemon{options->socket.empty() ? arguments.socket : options->socket};
     options->lazy_only = options->lazy_only || arguments.lazy_only;
     if (!arguments.layers_dir.empty()) {
         options->layers_dir = arguments.layers_dir;
@@ -82,7 +86,8 @@ int tell_failures(const ReleaseReport& report)
 {
     int status = 0;
     for (const auto& failure : report.failed) {
-        status = complain(kFailure, "releasing layer " + failure);
+        fmt::print(stderr, "sluicectl: releasing layer {}\n", failure); // in the JSON, too, where that is wanted
+        status = kFailure;
     }
     return status;
 }
@@ -181,10 +186,16 @@ bool needs_root(Subcommand subcommand) noexcept
            subcommand == Subcommand::kReleaseLayers;
 }
 
+/// Before anything is parsed, so that it counts for what cannot be.
+bool asks_for_json(int argc, char** argv)
+{
+    return std::any_of(argv + 1, argv + argc, [](const char* word) { return std::string_view{word} == "--json"; });
+}
+
 int run(const Arguments& arguments)
 {
     if (needs_root(arguments.subcommand) && ::geteuid() != 0) {
-        return complain(kFailure, "mounting and unmounting need root");
+        return complain(arguments, Error{ErrorKind::kDenied, "mounting and unmounting need root"});
     }
     if (arguments.subcommand == Subcommand::kPublish) {
         return publish(arguments);
@@ -195,10 +206,11 @@ int run(const Arguments& arguments)
             return complain(arguments, entered.error());
         }
     }
+    if (arguments.subcommand == Subcommand::kMount) {
+        return mount(arguments);
+    }
     ControlClient daemon{arguments.socket};
     switch (arguments.subcommand) {
-    case Subcommand::kMount:
-        return mount(daemon, arguments);
     case Subcommand::kUmount:
         return umount(daemon, arguments);
     case Subcommand::kReleaseLayers:
@@ -213,6 +225,7 @@ int run(const Arguments& arguments)
         return forget(daemon, arguments);
     case Subcommand::kExport:
         return export_image(daemon, arguments);
+    case Subcommand::kMount:
     case Subcommand::kPublish:
         break;
     }
@@ -223,14 +236,18 @@ int run(const Arguments& arguments)
 
 int main(int argc, char** argv)
 {
+    const bool json = asks_for_json(argc, argv);
     try {
         const auto parsed = parse_arguments(argc, argv);
+        if (const auto* wrong = std::get_if<Error>(&parsed)) {
+            return complain(json, *wrong, kUsage);
+        }
         if (const auto* said = std::get_if<Said>(&parsed)) {
-            fmt::print(said->status == 0 ? stdout : stderr, "{}", said->text);
-            return said->status;
+            fmt::print("{}", said->text);
+            return 0;
         }
         return run(std::get<Arguments>(parsed));
     } catch (const std::exception& error) {
-        return complain(kFailure, error.what());
+        return complain(json, Error{ErrorKind::kInternal, error.what()});
     }
 }

@@ -9,7 +9,7 @@ namespace sluice::tools {
 
 namespace {
 
-std::variant<Arguments, Said> parse(std::vector<const char*> words)
+std::variant<Arguments, Said, Error> parse(std::vector<const char*> words)
 {
     words.insert(words.begin(), "sluicectl");
     return parse_arguments(static_cast<int>(words.size()), words.data());
@@ -18,18 +18,28 @@ std::variant<Arguments, Said> parse(std::vector<const char*> words)
 Arguments good(std::vector<const char*> words)
 {
     auto parsed = parse(std::move(words));
-    if (const auto* said = std::get_if<Said>(&parsed)) {
-        ADD_FAILURE() << said->text;
+    if (!std::holds_alternative<Arguments>(parsed)) {
+        ADD_FAILURE() << "refused";
         return {};
     }
     return std::get<Arguments>(std::move(parsed));
 }
 
+/// -1: a command; 0: help or the like; 2: wrong usage.
 int status(std::vector<const char*> words)
 {
     const auto parsed = parse(std::move(words));
-    const auto* said = std::get_if<Said>(&parsed);
-    return said == nullptr ? -1 : said->status;
+    if (std::holds_alternative<Error>(parsed)) {
+        return 2;
+    }
+    return std::holds_alternative<Said>(parsed) ? 0 : -1;
+}
+
+std::string fault(std::vector<const char*> words)
+{
+    const auto parsed = parse(std::move(words));
+    const auto* error = std::get_if<Error>(&parsed);
+    return error == nullptr ? std::string{} : error->text();
 }
 
 } // namespace
@@ -43,6 +53,23 @@ TEST(Arguments, TakeGlobalOptionsOnEitherSide)
     const auto behind = good({"status", "--json"});
     EXPECT_TRUE(behind.json);
     EXPECT_EQ(behind.socket, "/run/sluice/control.sock");
+}
+
+TEST(Arguments, AWrongOneIsNamed)
+{
+    EXPECT_TRUE(fault({"nope"}).starts_with("there is no command 'nope'")) << fault({"nope"});
+    EXPECT_TRUE(fault({"--nope"}).starts_with("there is no option '--nope'")) << fault({"--nope"});
+    EXPECT_NE(fault({"blobs", "nope"}).find("nope"), std::string::npos) << fault({"blobs", "nope"});
+    EXPECT_NE(fault({}).find("subcommand is required"), std::string::npos) << fault({});
+}
+
+TEST(Arguments, ASocketsNameIsNeitherEmptyNorTooLong)
+{
+    const std::string longest = "/" + std::string(106, 's');
+    EXPECT_EQ(good({"--socket", longest.c_str(), "blobs"}).socket, longest);
+    EXPECT_NE(fault({"--socket", "", "blobs"}).find("empty"), std::string::npos);
+    EXPECT_NE(fault({"--socket", (longest + "s").c_str(), "blobs"}).find("107 bytes"), std::string::npos);
+    EXPECT_NE(fault({"export", "--library-socket", "", "r/a:1", "f"}).find("empty"), std::string::npos);
 }
 
 TEST(Arguments, OfMountAndItsKin)

@@ -6,11 +6,13 @@
 #include "tools/control_client.hpp"
 
 #include <cstring>
+#include <filesystem>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <mutex>
 #include <stdexcept>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <thread>
 #include <unistd.h>
@@ -142,7 +144,41 @@ TEST(ControlClient, SaysWhereNobodyAnswers)
     ControlClient client{path};
     const auto answer = client.call("GET", "/v1/status");
     ASSERT_FALSE(answer);
-    EXPECT_NE(answer.error().text().find(path), std::string::npos);
+    EXPECT_EQ(
+        answer.error().text(), "cannot reach sluiced at " + path + " (is it running?): No such file or directory"
+    );
+}
+
+TEST(ControlClient, SaysWhoMayWhereThisUserMayNot)
+{
+    if (::geteuid() != 0) {
+        GTEST_SKIP() << "wants to become another user";
+    }
+    const test::TempDir temp;
+    std::filesystem::permissions(temp.path(), std::filesystem::perms::all);
+    const auto path = (temp.path() / "s").string();
+    const OneAnswerServer server{path, 200, "{}"};
+    std::filesystem::permissions(path, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+    std::string text;
+    std::thread{[&] { // file systems look at a thread's own user
+        ::syscall(SYS_setfsuid, 65534);
+        ControlClient client{path};
+        const auto answer = client.call("GET", "/v1/status");
+        text = answer ? "" : answer.error().text();
+    }}
+        .join();
+    EXPECT_NE(text.find("control-group"), std::string::npos) << text;
+    EXPECT_NE(text.find("Permission denied"), std::string::npos) << text;
+}
+
+TEST(ControlClient, RefusesNamesThatNoSocketCanHave)
+{
+    for (const auto& name : {std::string{}, "/" + std::string(107, 's')}) {
+        ControlClient client{name};
+        const auto answer = client.call("GET", "/v1/status");
+        ASSERT_FALSE(answer);
+        EXPECT_EQ(answer.error().kind(), ErrorKind::kInvalid) << answer.error().text();
+    }
 }
 
 } // namespace sluice::tools

@@ -34,6 +34,14 @@ TEST(MountOptions, TheLaterOneWins)
     EXPECT_EQ(attributes("user,exec"), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID);
 }
 
+TEST(MountOptions, AnEmptyPathIsNoPath)
+{
+    for (const auto origin : {OptionOrigin::kOperator, OptionOrigin::kMount, OptionOrigin::kSloppyMount}) {
+        EXPECT_FALSE(parse_mount_options("socket=", origin));
+        EXPECT_FALSE(parse_mount_options("nodev,layers-dir=", origin));
+    }
+}
+
 TEST(MountOptions, OursAreTaken)
 {
     const auto options = parse_mount_options("lazy-only,socket=/tmp/s,layers-dir=/l, nodev ");
