@@ -59,7 +59,7 @@ void BlobFiller::read(ByteRange wanted, protocol::PendingRead pending, bool foun
     if (missing && missing->empty() && found_hole) {
         missing = holes_.look_again(range); // it came in just now, most likely; but he has seen a hole
     }
-    if (!missing || range.empty() || failed_lately(range)) {
+    if (!missing || range.empty() || failed_lately(*missing)) {
         ++services_.counters.reads_failed;
         if (!missing) {
             note(range, missing.error());
@@ -95,11 +95,13 @@ void BlobFiller::warm_up()
     }
 }
 
-bool BlobFiller::failed_lately(ByteRange range)
+bool BlobFiller::failed_lately(const std::vector<ByteRange>& missing)
 {
     const auto now = SteadyClock::now();
     std::erase_if(failures_, [now](const Failure& f) { return f.until <= now; });
-    return std::ranges::any_of(failures_, [range](const Failure& f) { return f.range.overlaps(range); });
+    return std::ranges::any_of(failures_, [&missing](const Failure& f) {
+        return std::ranges::any_of(missing, [&f](ByteRange hole) { return f.range.overlaps(hole); });
+    });
 }
 
 void BlobFiller::start_fetches(const std::vector<ByteRange>& ranges, fetcher::FetchTerms terms)
@@ -137,15 +139,10 @@ Task<Result<void>> BlobFiller::run_fetch(ByteRange range, fetcher::FetchTerms te
         terms = fetcher::FetchTerms{*later};
         outcome = co_await fetch_once(range, terms);
     }
-    // Bytes that do not match may have been hurt on the way: they get one more chance, and no more than one.
+    // Bytes that do not match may have been hurt on the way: they, and no others, get one more chance, and no more.
     if (!outcome && outcome.error().kind() == ErrorKind::kCorrupt && !terms.deadline.passed()) {
         log::warning("blob {}: {}; fetching it once more", blob().digest.to_string(), outcome.error().text());
-        for (const auto& rest : in_flight_.inside(range)) {
-            outcome = co_await fetch_once(rest, terms);
-            if (!outcome) {
-                break;
-            }
-        }
+        outcome = co_await fetch_once(range, terms);
     }
     if (!outcome) { // else all has landed, and what is in flight there by now is another fetch's
         for (const auto& rest : in_flight_.inside(range)) {
@@ -171,10 +168,15 @@ Task<Result<void>> BlobFiller::fetch_once(ByteRange range, fetcher::FetchTerms t
     Result<void> outcome = fail(ErrorKind::kNotFound, "no repository is known to hold this blob");
     const auto repositories = blob().repositories;
     for (const auto& repository : repositories) {
+        outcome = {};
         for (const auto& rest : in_flight_.inside(range)) {
-            outcome = co_await fetch_from(repository, rest, terms);
-            if (!outcome) {
-                break;
+            auto fetched = co_await fetch_from(repository, rest, terms);
+            if (fetched) {
+                continue;
+            }
+            outcome = fetched;
+            if (fetched.error().kind() != ErrorKind::kCorrupt) {
+                break; // bytes that do not match say nothing of the others
             }
         }
         if (outcome || outcome.error().kind() == ErrorKind::kNoSpace) {
@@ -236,7 +238,7 @@ void BlobFiller::gave_up(ByteRange range, const Error& why)
     for (auto& waiting : waiting_) {
         if (waiting.wanted.overlaps(range)) {
             waiting.failed = true;
-            failures_.push_back({waiting.wanted, until});
+            failures_.push_back({waiting.wanted.intersect(range), until});
         }
     }
     answer_settled(range);
@@ -261,7 +263,9 @@ void BlobFiller::answer_overdue()
         ++services_.counters.deadline_misses;
         ++services_.counters.reads_failed;
         const auto wanted = waiting_.front().wanted;
-        failures_.push_back({wanted, SteadyClock::now() + policy_.failure_memory});
+        for (const auto& late : in_flight_.inside(wanted)) {
+            failures_.push_back({late, SteadyClock::now() + policy_.failure_memory});
+        }
         note(wanted, Error{ErrorKind::kTimeout, "not all of it was there before the deadline"});
         waiting_.pop_front(); // ~PendingRead answers, unfilled
     }

@@ -71,13 +71,13 @@ private:
     };
 
     struct Failure {
-        ByteRange range;
+        ByteRange range; ///< what could not be had, of what somebody wanted
         TimePoint until;
     };
 
     class Fetch; // one range on its way from the registry to the disk
 
-    [[nodiscard]] bool failed_lately(ByteRange range);
+    [[nodiscard]] bool failed_lately(const std::vector<ByteRange>& missing);
     void note(ByteRange range, const Error& why);
     void start_fetches(const std::vector<ByteRange>& ranges, fetcher::FetchTerms terms);
     Task<Result<void>> run_fetch(ByteRange range, fetcher::FetchTerms terms);

@@ -8,21 +8,41 @@ namespace sluice::daemon {
 
 namespace {
 
-/// The one place where fetched bytes reach a backing file: behind the proof.
-Result<void> prove_and_write(
+/// The one place where fetched bytes reach a backing file: behind the proof. A block that does not match is left out,
+/// and hurts no other.
+ChunkWriter::Outcome prove_and_write(
     protocol::ObjectHandle& handle, std::uint64_t offset, const AlignedBuffer& chunk, std::span<const Digest> expected
 )
 {
+    ChunkWriter::Outcome outcome;
     if (chunk.size() != expected.size() * kBlockSize) {
-        return fail(ErrorKind::kInternal, fmt::format("a chunk of {} bytes at offset {}", chunk.size(), offset));
+        outcome.result =
+            fail(ErrorKind::kInternal, fmt::format("a chunk of {} bytes at offset {}", chunk.size(), offset));
+        return outcome;
     }
-    if (const auto bad = trust::first_mismatch(chunk.bytes(), expected)) {
-        return fail(
-            ErrorKind::kCorrupt,
-            fmt::format("the block at offset {} does not match the signed hash tree", offset + *bad * kBlockSize)
-        );
+    for (std::size_t at = 0; at < expected.size();) {
+        const auto bad = trust::first_mismatch(chunk.bytes().subspan(at * kBlockSize), expected.subspan(at));
+        const auto end = bad ? at + *bad : expected.size();
+        const ByteRange proved{offset + at * kBlockSize, offset + end * kBlockSize};
+        if (!proved.empty()) {
+            const auto bytes = chunk.bytes().subspan(at * kBlockSize, proved.size());
+            if (auto written = handle.write(proved.begin(), bytes); !written) {
+                outcome.result = fail(written.error());
+                return outcome;
+            }
+            outcome.written.push_back(proved);
+        }
+        if (bad) {
+            if (outcome.bad_blocks++ == 0) {
+                outcome.result = fail(
+                    ErrorKind::kCorrupt,
+                    fmt::format("the block at offset {} does not match the signed hash tree", proved.end())
+                );
+            }
+        }
+        at = end + 1;
     }
-    return handle.write(offset, chunk.bytes());
+    return outcome;
 }
 
 } // namespace
@@ -64,27 +84,28 @@ void ChunkWriter::on_chunk(std::uint64_t offset, AlignedBuffer chunk)
         auto outcome = prove_and_write(*handle, range.begin(), data, wanted);
         data = {};      // back to the pool before anybody is told, so that a paused transfer goes on at once
         handle.reset(); // a closed object's descriptor must not wait for the loop's next turn
-        loop.post([self = std::move(self), range, result = std::move(outcome)] {
+        loop.post([self = std::move(self), result = std::move(outcome)] {
             if (const auto writer = self.lock()) {
-                writer->done(range, result);
+                writer->done(result);
             }
         });
     };
     services_.workers.submit(std::move(job));
 }
 
-void ChunkWriter::done(ByteRange range, const Result<void>& outcome)
+void ChunkWriter::done(const Outcome& outcome)
 {
     --at_work_;
-    if (outcome) {
+    for (const auto& range : outcome.written) {
         services_.counters.bytes_written += range.size();
         landed_bytes_ += range.size();
         landed_(range);
-    } else {
-        const bool corrupt = outcome.error().kind() == ErrorKind::kCorrupt;
-        ++(corrupt ? services_.counters.verify_failures : services_.counters.write_failures);
+    }
+    services_.counters.verify_failures += outcome.bad_blocks;
+    if (!outcome.result) {
+        services_.counters.write_failures += outcome.result.error().kind() == ErrorKind::kCorrupt ? 0U : 1U;
         if (outcome_) {
-            outcome_ = outcome;
+            outcome_ = outcome.result;
         }
     }
     if (finishing_ && at_work_ == 0) {

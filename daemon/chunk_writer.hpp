@@ -14,11 +14,18 @@
 
 namespace sluice::daemon {
 
-/// Takes the chunks of one fetched range; on workers, proves each against its digests and only then writes it.
+/// Takes the chunks of one fetched range; on workers, proves each block against its digest and only then writes it.
 /// Loop thread; a worker's result that comes after the writer has gone is dropped.
 class ChunkWriter final : public fetcher::ChunkSink, public std::enable_shared_from_this<ChunkWriter> {
 public:
-    /// `expected` holds the digest of each block of `range`; `landed` is told of each chunk that is in the file.
+    /// What has become of one chunk.
+    struct Outcome {
+        std::vector<ByteRange> written; ///< proved, and in the file
+        std::uint64_t bad_blocks = 0;   ///< do not match, and were left out
+        Result<void> result;            ///< of the whole chunk: why the rest of it is not in the file
+    };
+
+    /// `expected` holds the digest of each block of `range`; `landed` is told of what is in the file.
     ChunkWriter(
         FillServices& services,
         std::shared_ptr<protocol::ObjectHandle> handle,
@@ -36,7 +43,7 @@ public:
     [[nodiscard]] bool complete() const noexcept { return landed_bytes_ == range_.size(); }
 
 private:
-    void done(ByteRange range, const Result<void>& outcome);
+    void done(const Outcome& outcome);
 
     FillServices& services_;
     std::shared_ptr<protocol::ObjectHandle> handle_;

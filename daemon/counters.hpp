@@ -19,7 +19,7 @@ struct Counters {
     std::uint64_t bytes_fetched = 0; ///< of blob data; hash trees and manifests not included
     std::uint64_t tree_bytes_fetched = 0;
     std::uint64_t bytes_written = 0;
-    std::uint64_t verify_failures = 0; ///< chunks that did not match their tree
+    std::uint64_t verify_failures = 0; ///< blocks, and pieces of trees, that did not match
     std::uint64_t write_failures = 0;
 };
 

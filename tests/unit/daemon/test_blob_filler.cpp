@@ -247,8 +247,60 @@ TEST_F(BlobFillerTest, ATamperedBlockIsNeverWritten)
     EXPECT_FALSE(world_->handle->present().overlaps({8192, 12288}));
     EXPECT_EQ(world_->counters.reads_failed, 1U);
     EXPECT_THAT(world_->filler->last_error()->text(), HasSubstr("offset 8192"));
-    wait_for(read({65536, 69632})); // the rest of the blob is none the worse
-    EXPECT_TRUE(holds({65536, 69632}));
+    // It was fetched again, and nothing else was; the rest of its chunk is none the worse.
+    EXPECT_THAT(data_fetches(), ElementsAre(ByteRange{4096, 16384}, ByteRange{8192, 12288}));
+    EXPECT_EQ(world_->counters.verify_failures, 2U);
+    EXPECT_TRUE(holds({4096, 8192}));
+    EXPECT_TRUE(holds({12288, 16384}));
+    EXPECT_TRUE(answered(read({4096, 8192})));
+    EXPECT_EQ(world_->counters.reads_failed, 1U);
+    EXPECT_TRUE(answered(read({8192, 12288}))); // remembered, and so not asked for at once
+    EXPECT_EQ(world_->counters.reads_failed, 2U);
+    wait_for(read({16384, 20480}));
+    EXPECT_TRUE(holds({16384, 20480}));
+    EXPECT_EQ(world_->counters.reads_failed, 2U);
+}
+
+TEST_F(BlobFillerTest, EachOfSeveralBadBlocksHasItsSecondChance)
+{
+    unsigned hurt = 0;
+    world_->source.tamper = [&](std::uint64_t offset, std::span<std::byte> bytes) {
+        for (const std::uint64_t bad : {std::uint64_t{4096}, std::uint64_t{12288}, std::uint64_t{20480}}) {
+            // The middle one is bad for ever, the others once.
+            if (ByteRange{offset, offset + bytes.size()}.contains({bad, bad + 4096}) && (hurt++ < 3 || bad == 12288)) {
+                bytes[bad - offset] ^= std::byte{1};
+            }
+        }
+    };
+    wait_for(read({0, 32768}));
+    EXPECT_TRUE(holds({0, 12288}));
+    EXPECT_TRUE(holds({16384, 32768}));
+    EXPECT_FALSE(world_->handle->present().overlaps({12288, 16384}));
+    EXPECT_EQ(world_->counters.verify_failures, 4U);
+    EXPECT_THAT(
+        data_fetches(),
+        ElementsAre(ByteRange{0, 32768}, ByteRange{4096, 8192}, ByteRange{12288, 16384}, ByteRange{20480, 24576})
+    );
+}
+
+TEST_F(BlobFillerTest, AnotherRepositoryIsAskedForTheBadBlocksAlone)
+{
+    world_->blob.info.repositories = {"mirror.test/app", "registry.test/app"};
+    world_->open();
+    bool mirror = false;
+    world_->source.fault = [&](const fetcher::BlobLocation& where, ByteRange) -> std::optional<Error> {
+        mirror = where.repository.starts_with("mirror");
+        return std::nullopt;
+    };
+    world_->source.tamper = [&](std::uint64_t offset, std::span<std::byte> bytes) {
+        if (mirror && ByteRange{offset, offset + bytes.size()}.contains({8192, 12288})) {
+            bytes[8192 - offset] ^= std::byte{1};
+        }
+    };
+    wait_for(read({4096, 16384}));
+    EXPECT_TRUE(holds({4096, 16384}));
+    EXPECT_THAT(data_fetches(), ElementsAre(ByteRange{4096, 16384}, ByteRange{8192, 12288}));
+    EXPECT_EQ(world_->counters.reads_failed, 0U);
 }
 
 TEST_F(BlobFillerTest, ATamperedTreeProvesNothing)

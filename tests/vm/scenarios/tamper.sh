@@ -31,6 +31,10 @@ must_fail block "$work/mnt" 512
 expect_text "$work/last-error" 'Input/output error'
 [ "$(counter verify_failures)" -ge 1 ] || die "no failed proof was counted"
 expect_text "$work/sluiced.log" "offset $offset does not match the signed hash tree"
+for neighbour in 511 513; do
+    same_block $neighbour || die "block $neighbour, beside the tampered one, cannot be read"
+done
+must_fail block "$work/mnt" 512
 same_block 100 || die "a block far from the tampered one cannot be read"
 json blobs '.blobs[0].last_error.message' | grep -q 'signed hash tree' || die "sluicectl blobs does not say why"
 
