@@ -122,6 +122,9 @@ Result<void> Daemon::open_cache()
     for (const auto& path : report.removed) {
         log::warning("removed {}: a crash has left it without a valid attribute", path.string());
     }
+    if (report.punched > 0) {
+        log::warning("made holes of {} bytes of cached blobs that a crash has kept from being written", report.punched);
+    }
     for (const auto& problem : report.problems) {
         log::warning("{}", problem);
     }

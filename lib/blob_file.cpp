@@ -32,6 +32,8 @@ int BlobFile::open(UniqueFd fd, std::uint64_t size, std::shared_ptr<BlobFile>& o
     if (!S_ISREG(info.st_mode) || flags < 0 || (flags & O_ACCMODE) != O_RDONLY) {
         return -EPROTO;
     }
+    // No readahead: it would fill memory with the zeros of holes, which others may take for data.
+    (void)::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_RANDOM);
     const auto block = about.f_bsize;
     const bool usable = block > 0 && block <= (1 << 30) && (block & (block - 1)) == 0;
     out = std::make_shared<BlobFile>(
@@ -57,6 +59,7 @@ BlobFile::Run BlobFile::probe(std::uint64_t offset)
     unsigned long flags = 0;
     struct sluice_ondemand surroundings = SLUICE_ONDEMAND_INIT;
     surroundings.block_size = block_size_;
+    surroundings.cookie_flags = SLUICE_COOKIE_WRITTEN_ONLY;
     const auto source = sluice_prepare_ondemand_read(
         fd_.get(), static_cast<std::int64_t>(begin), &length, static_cast<std::int64_t>(size_), &flags, &surroundings
     );

@@ -3,10 +3,13 @@
 // The C face: descriptors, options and names.
 #include "lib/sluice.h"
 
+#include "base/extents.hpp"
 #include "lib/probe.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -36,12 +39,50 @@ std::int64_t seek_fd(void* file, Seek what, std::int64_t from)
     return found < 0 ? -std::int64_t{errno} : found;
 }
 
+/// seek_fd() as it would be if no file had pages in memory.
+std::int64_t seek_extents(void* file, Seek what, std::int64_t from)
+{
+    const int fd = *static_cast<const int*>(file);
+
+    struct stat64 info = {};
+
+    if (::fstat64(fd, &info) != 0) {
+        return -std::int64_t{errno};
+    }
+    if (from < 0 || from >= info.st_size) {
+        return -ENXIO;
+    }
+    const auto size = static_cast<std::uint64_t>(info.st_size);
+    auto at = static_cast<std::uint64_t>(from);
+    bool found = what == Seek::kHole; // there is one at the end at the latest
+    const int failed = sluice::visit_extents(fd, at, size, [&](const sluice::Extent& extent) {
+        if (extent.end <= at || (!extent.data && what == Seek::kData)) {
+            return true;
+        }
+        if (what == Seek::kData) {
+            at = std::max(at, extent.begin);
+            found = at < size;
+            return false;
+        }
+        const bool goes_on = extent.data && extent.begin <= at;
+        at = goes_on ? extent.end : at;
+        return goes_on;
+    });
+    if (failed == -EOPNOTSUPP || failed == -ENOTTY) {
+        return seek_fd(file, what, from);
+    }
+    if (failed != 0) {
+        return failed;
+    }
+    return found ? static_cast<std::int64_t>(std::min(at, size)) : -ENXIO;
+}
+
 std::int64_t cannot_tell(void*, Seek, std::int64_t)
 {
     return -EIO;
 }
 
-ProbedFile probed_file(int& fd, std::uint32_t block_size)
+ProbedFile probed_file(int& fd, std::uint32_t block_size, std::uint32_t cookie_flags)
 {
     if (fd < 0) {
         return {.block_size = block_size == 0 ? 4096U : block_size};
@@ -55,7 +96,8 @@ ProbedFile probed_file(int& fd, std::uint32_t block_size)
         }
         block_size = static_cast<std::uint32_t>(about.f_bsize);
     }
-    return {.seek = seek_fd, .file = &fd, .block_size = block_size};
+    const bool written_only = (cookie_flags & SLUICE_COOKIE_WRITTEN_ONLY) != 0;
+    return {.seek = written_only ? seek_extents : seek_fd, .file = &fd, .block_size = block_size};
 }
 
 } // namespace
@@ -86,7 +128,8 @@ enum sluice_source sluice_prepare_ondemand_read(
         .request = options.request,
         .ctx = options.ctx,
     };
-    const sluice_source source = prepare_ondemand_read(probed_file(fd, options.block_size), probe);
+    const sluice_source source =
+        prepare_ondemand_read(probed_file(fd, options.block_size, options.cookie_flags), probe);
     *len = probe.len;
     *flags = probe.flags;
     why = probe.why;
@@ -101,7 +144,7 @@ int sluice_query_occupancy(
     if (data_start == nullptr || data_len == nullptr) {
         return -EINVAL;
     }
-    const auto found = sluice::lib::query_occupancy(probed_file(fd, 0), start, len, granularity);
+    const auto found = sluice::lib::query_occupancy(probed_file(fd, 0, 0), start, len, granularity);
     *data_start = found.start;
     *data_len = found.len;
     return found.error;

@@ -33,6 +33,11 @@ enum sluice_source {
 
 /* Cookie flags. */
 #define SLUICE_COOKIE_NO_DATA_TO_READ (1U << 0) /* the cache file was made just now: it is known to be empty */
+/*
+ * Only what is on the disk is data: the file's extents are asked (FIEMAP), where the file system has them. The kernel's
+ * way, without this flag, also takes for data what is allocated, never was written, and has a page of zeros in memory.
+ */
+#define SLUICE_COOKIE_WRITTEN_ONLY (1U << 1)
 
 /* Why the source is what it is. 0 to 7 are the kernel's trace reasons, the others are ours. */
 enum sluice_why {

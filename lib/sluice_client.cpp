@@ -180,6 +180,7 @@ sluice_blob_prepare(struct sluice_blob* blob, int64_t start, uint64_t* len, unsi
         const auto file = blob->blob->file();
         Filling filling{blob, blob->client->deadline()};
         surroundings.block_size = file->block_size();
+        surroundings.cookie_flags = SLUICE_COOKIE_WRITTEN_ONLY;
         surroundings.request = &fill_hole;
         surroundings.ctx = &filling;
         const auto size = static_cast<std::int64_t>(blob->blob->size());

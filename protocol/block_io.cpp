@@ -16,6 +16,31 @@ namespace {
 
 constexpr auto kFileMax = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()) & ~(kBlockSize - 1);
 
+FileRun probe(int fd, std::uint64_t offset, std::uint64_t length, std::uint32_t cookie_flags)
+{
+    sluice_ondemand context = SLUICE_ONDEMAND_INIT;
+    context.block_size = kBlockSize;
+    context.cookie_flags = cookie_flags;
+    unsigned long flags = 0;
+    constexpr auto kEndless = std::numeric_limits<std::int64_t>::max(); // as EROFS asks
+    const auto start = static_cast<std::int64_t>(offset);
+    const auto source = sluice_prepare_ondemand_read(fd, start, &length, kEndless, &flags, &context);
+    switch (context.why) {
+    case SLUICE_WHY_HAVE_DATA:
+        return {0, source == SLUICE_READ_FROM_CACHE, length};
+    case SLUICE_WHY_FOUND_HOLE:
+    case SLUICE_WHY_FOUND_PART:
+    case SLUICE_WHY_SEEK_NXIO:
+        return {0, false, length};
+    case SLUICE_WHY_PART_OF_BLOCK:
+        return {0, false, kBlockSize};
+    default:
+        break;
+    }
+    const bool repeated = ::lseek(fd, start, SEEK_DATA) < 0 && errno != ENXIO; // for the errno, which is not told
+    return {repeated ? errno : EIO, false, 0};
+}
+
 } // namespace
 
 Result<void> check_aligned(std::uint64_t offset, std::span<const std::byte> data)
@@ -70,26 +95,12 @@ Result<void> write_blocks(const WriteCall& call, std::uint64_t offset, std::span
 
 FileRun probe_fd(int fd, std::uint64_t offset, std::uint64_t length)
 {
-    sluice_ondemand context = SLUICE_ONDEMAND_INIT;
-    context.block_size = kBlockSize;
-    unsigned long flags = 0;
-    constexpr auto kEndless = std::numeric_limits<std::int64_t>::max(); // as EROFS asks
-    const auto start = static_cast<std::int64_t>(offset);
-    const auto source = sluice_prepare_ondemand_read(fd, start, &length, kEndless, &flags, &context);
-    switch (context.why) {
-    case SLUICE_WHY_HAVE_DATA:
-        return {0, source == SLUICE_READ_FROM_CACHE, length};
-    case SLUICE_WHY_FOUND_HOLE:
-    case SLUICE_WHY_FOUND_PART:
-    case SLUICE_WHY_SEEK_NXIO:
-        return {0, false, length};
-    case SLUICE_WHY_PART_OF_BLOCK:
-        return {0, false, kBlockSize};
-    default:
-        break;
-    }
-    const bool repeated = ::lseek(fd, start, SEEK_DATA) < 0 && errno != ENXIO; // for the errno, which is not told
-    return {repeated ? errno : EIO, false, 0};
+    return probe(fd, offset, length, 0);
+}
+
+FileRun probe_written(int fd, std::uint64_t offset, std::uint64_t length)
+{
+    return probe(fd, offset, length, SLUICE_COOKIE_WRITTEN_ONLY);
 }
 
 Result<std::vector<ByteRange>> find_missing(const ProbeCall& probe, ByteRange range)

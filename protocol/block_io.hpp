@@ -30,6 +30,10 @@ using ProbeCall = std::function<FileRun(std::uint64_t offset, std::uint64_t leng
 /// `length` are multiples of kBlockSize. A block of which only a part is data counts as missing.
 [[nodiscard]] FileRun probe_fd(int fd, std::uint64_t offset, std::uint64_t length);
 
+/// The same for an ordinary file, by its extents: what is allocated and was never written, or is being written at this
+/// moment, is missing, whatever pages are in memory.
+[[nodiscard]] FileRun probe_written(int fd, std::uint64_t offset, std::uint64_t length);
+
 /// kInvalid unless offset, length and memory are multiples of kBlockSize and the range fits a file offset.
 [[nodiscard]] Result<void> check_aligned(std::uint64_t offset, std::span<const std::byte> data);
 

@@ -61,7 +61,7 @@ Result<void> FileHandle::write(std::uint64_t offset, std::span<const std::byte> 
 
 Result<std::vector<ByteRange>> FileHandle::missing(ByteRange range) const
 {
-    const auto probe = [this](std::uint64_t at, std::uint64_t size) { return probe_fd(fd_.get(), at, size); };
+    const auto probe = [this](std::uint64_t at, std::uint64_t size) { return probe_written(fd_.get(), at, size); };
     auto found = find_missing(probe, range);
     if (!found) {
         return fail(found.error(), path_.string());

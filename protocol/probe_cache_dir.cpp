@@ -102,6 +102,31 @@ ProbeResult probe_holes(FileHandle& file)
     return {"holes", ProbeStatus::kFailed, "holes in files are not found exactly; readers would get zeros", kElsewhere};
 }
 
+/// Blocks that are allocated and not yet written, as they are during each write into a hole and after a crash, must not
+/// be taken for data by us, whatever is in memory. The kernel's own way of looking takes them for it.
+ProbeResult probe_unwritten(const FileHandle& file)
+{
+    constexpr ByteRange kRange{128 * 1024, 192 * 1024};
+    std::array<std::byte, kBlockSize> block{};
+    const int flags = ::fcntl(file.fd(), F_GETFL);
+    const auto begin = static_cast<off_t>(kRange.begin());
+    if (::fallocate(file.fd(), FALLOC_FL_KEEP_SIZE, begin, static_cast<off_t>(kRange.size())) != 0) {
+        return ok("unwritten", "nothing is allocated before it is written");
+    }
+    const bool in_memory = ::fcntl(file.fd(), F_SETFL, flags & ~O_DIRECT) == 0 &&
+                           ::pread(file.fd(), block.data(), block.size(), begin) == ssize_t{kBlockSize};
+    (void)::fcntl(file.fd(), F_SETFL, flags);
+    const auto missing = file.missing(kRange);
+    if (in_memory && missing && *missing == std::vector<ByteRange>{kRange}) {
+        return ok("unwritten", "what was not written is told from data");
+    }
+    return {
+        "unwritten",
+        ProbeStatus::kFailed,
+        "blocks that were allocated and not written are taken for data; readers could get zeros",
+        kElsewhere};
+}
+
 } // namespace
 
 ProbeResult judge_filesystem(std::uint64_t magic, const std::string& directory)
@@ -156,6 +181,7 @@ std::vector<ProbeResult> probe_cache_dir(const std::filesystem::path& directory)
     results.push_back(probe_direct(fd.get()));
     FileHandle file{std::move(fd), directory / "(probe)", true};
     results.push_back(probe_holes(file));
+    results.push_back(probe_unwritten(file));
     return results;
 }
 

@@ -144,6 +144,9 @@ void SocketObjects::hand_out(ObjectId id, const Opener& opener)
         asker->opened(opener.id, fail_errno(errno, object.file->path().string()));
         return;
     }
+    // No readahead for whoever reads through it: it would fill memory with the zeros of holes, which a kernel that
+    // looks for data takes for such while the hole is being filled.
+    (void)::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_RANDOM);
     ++object.users;
     asker->opened(opener.id, SocketOpened{id, object.size, object.digest, std::move(fd)});
 }

@@ -254,6 +254,42 @@ TEST_F(LibraryTest, AClientThatIsGoneWhenItsReadIsAnsweredHurtsNobody)
     EXPECT_EQ(world.read(blob, 0, world.size).second, world.content);
 }
 
+TEST_F(LibraryTest, BlocksThatWereNeverWrittenAreFetchedAndNotReadAsZeros)
+{
+    Library world;
+    world.start();
+    ASSERT_EQ(world.add_image().first, 200);
+    const auto [status, client] = world.connect();
+    const auto spoil = [&](const BlobPtr& blob
+                       ) { // as a power cut, or a write that failed, and then somebody's readahead
+        const auto path = world.config.dir / protocol::cookie_path("erofs,sluice", world.digest.hex());
+        const UniqueFd file{kAdoptFd, ::open(path.c_str(), O_RDWR | O_CLOEXEC)};
+        const auto half = world.size / 2 / kBlockSize * kBlockSize;
+        EXPECT_EQ(
+            ::fallocate(file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(half), 1 << 30), 0
+        );
+        EXPECT_EQ(::fallocate(file.get(), 0, static_cast<off_t>(half), static_cast<off_t>(world.size - half)), 0);
+        std::string all(world.size, '?');
+        EXPECT_EQ(::pread(file.get(), all.data(), all.size(), 0), std::ssize(all));
+        std::uint64_t length = world.size - half;
+        unsigned long flags = 0;
+        EXPECT_EQ(
+            sluice_blob_prepare(blob.get(), static_cast<std::int64_t>(half), &length, &flags, nullptr),
+            SLUICE_DOWNLOAD_FROM_SERVER
+        );
+    };
+    {
+        const auto [opened, blob] = world.open_blob(client, world.digest.to_string());
+        spoil(blob);
+        EXPECT_EQ(world.read(blob, 0, world.size).second, world.content);
+    }
+    const auto [opened, blob] = world.open_blob(client, world.digest.to_string());
+    spoil(blob);
+    world.stop();
+    world.start();
+    EXPECT_EQ(world.read(blob, 0, world.size).second, world.content);
+}
+
 TEST_F(LibraryTest, ADaemonThatIsGoneIsSaidInTime)
 {
     Library world;

@@ -6,9 +6,11 @@
 #include "tests/unit/protocol/recording_handler.hpp"
 
 #include <cerrno>
+#include <fcntl.h>
 #include <filesystem>
 #include <sys/stat.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 namespace sluice::protocol {
 namespace {
@@ -195,6 +197,34 @@ TEST_F(PrepopulateTest, HygieneEmptiesTheGraveyardAndLeavesOtherThingsAlone)
     EXPECT_EQ(report.buried, 2U);
     EXPECT_TRUE(fs::is_empty(dir_.path() / "graveyard"));
     EXPECT_TRUE(fs::exists(stranger));
+}
+
+// As a power cut leaves it between the allocation of blocks and the note that they are written.
+TEST_F(PrepopulateTest, HygieneMakesHolesOfWhatWasNeverWritten)
+{
+    constexpr std::uint64_t kBlocks = 200;
+    auto filling = Prepopulation::begin(target(kBlocks * kBlockSize));
+    ASSERT_TRUE(filling.has_value()) << filling.error().text();
+    const auto data = filled(kBlockSize, 7);
+    std::vector<ByteRange> expected;
+    for (std::uint64_t block = 0; block < kBlocks; block += 2) { // more extents than are asked for at once
+        const auto hole = ByteRange{(block + 1) * kBlockSize, (block + 2) * kBlockSize};
+        ASSERT_TRUE(filling->file()->write(block * kBlockSize, data.bytes()).has_value());
+        ASSERT_EQ(::fallocate(filling->file()->fd(), 0, static_cast<off_t>(hole.begin()), kBlockSize), 0);
+        expected.push_back(hole);
+    }
+    ASSERT_TRUE(filling->commit_unfilled().has_value());
+    const UniqueFd fd{kAdoptFd, ::open(place().c_str(), O_RDWR | O_CLOEXEC)};
+    std::string bytes(kBlocks * kBlockSize, '?');
+    ASSERT_EQ(::pread(fd.get(), bytes.data(), bytes.size(), 0), std::ssize(bytes)); // zeros are in memory now
+    EXPECT_EQ(::lseek(fd.get(), kBlockSize, SEEK_DATA), kBlockSize) << "so the kernel would take them for data";
+    EXPECT_EQ(*filling->file()->missing({0, bytes.size()}), expected) << "while we know better";
+    const auto report = startup_hygiene(dir_.path());
+    EXPECT_EQ(report.punched, expected.size() * kBlockSize);
+    EXPECT_EQ(report.problems, std::vector<std::string>{});
+    EXPECT_EQ(::lseek(fd.get(), kBlockSize, SEEK_DATA), 2 * kBlockSize);
+    EXPECT_EQ(*filling->file()->missing({0, bytes.size()}), expected);
+    EXPECT_EQ(startup_hygiene(dir_.path()).punched, 0U);
 }
 
 TEST_F(PrepopulateTest, HygieneOfNothingIsInOrder)
