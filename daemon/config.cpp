@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 
 namespace sluice::daemon {
 
@@ -44,6 +45,7 @@ public:
         check_limits("b", config_.blocks);
         check_limits("f", config_.files);
         check_sizes();
+        check_places();
         if (errors_.empty()) {
             return std::move(config_);
         }
@@ -164,6 +166,52 @@ private:
                     lower,
                     format_size(lower_value),
                     origin(lower)
+                )
+            );
+        }
+    }
+
+    /// Directories and sockets that would clear each other away.
+    void check_places()
+    {
+        const std::filesystem::path library =
+            config_.library_socket.value_or(config_.control_socket.parent_path() / "blobs.sock");
+        check_differ("library-socket", library, "control-socket", config_.control_socket);
+        check_differ("layers-dir", config_.layers_dir, "dir", config_.dir);
+        check_differ("blobs-dir", config_.blobs_dir, "dir", config_.dir);
+        check_differ("blobs-dir", config_.blobs_dir, "layers-dir", config_.layers_dir);
+        for (const auto& [name, path] :
+             {std::pair{"dir", &config_.dir},
+              std::pair{"layers-dir", &config_.layers_dir},
+              std::pair{"blobs-dir", &config_.blobs_dir}}) {
+            if (tidy(*path).empty()) {
+                complain(later_line(name, name), fmt::format("{}: the root directory is not allowed", name));
+            }
+        }
+    }
+
+    /// Without slashes that say nothing; empty for the root.
+    static std::string tidy(const std::filesystem::path& path)
+    {
+        std::string text;
+        for (const auto part : split(path.native(), '/')) {
+            text += part.empty() ? "" : "/" + std::string{part};
+        }
+        return text;
+    }
+
+    void check_differ(
+        std::string_view name,
+        const std::filesystem::path& path,
+        std::string_view other,
+        const std::filesystem::path& other_path
+    )
+    {
+        if (tidy(path) == tidy(other_path) && !refused(name) && !refused(other)) {
+            complain(
+                later_line(name, other),
+                fmt::format(
+                    "{}: {}{} must not be {}{}", name, printable(path.native()), origin(name), other, origin(other)
                 )
             );
         }

@@ -193,7 +193,7 @@ const Directive kDirectives[] = {
     {"layers-dir", "PATH", kPathAllowed, false,
      set_path<&Config::layers_dir, kMaxPath>, get_path<&Config::layers_dir>},
     {"front-end", "NAME", "one of auto, cachefiles, fuse, none", false, set_front_end, get_front_end},
-    {"blobs-dir", "PATH", kPathAllowed, false,
+    {"blobs-dir", "PATH", "an absolute path of at most 181 bytes without \".\" and \"..\" in it", false,
      set_path<&Config::blobs_dir, kMaxBlobsDir>, get_path<&Config::blobs_dir>},
     {"domain-id", "NAME", "one word of at most 248 characters without '/' and ','", false,
      set_name<&Config::domain_id, kMaxDomainId, kDomainForbidden>, get_name<&Config::domain_id>},

@@ -132,6 +132,30 @@ TEST(Config, SizesThatContradictEachOtherAreAnError)
     );
 }
 
+TEST(Config, PlacesThatWouldClearEachOtherAwayAreAnError)
+{
+    EXPECT_THAT(
+        errors_of("control-socket /run/s\nlibrary-socket /run//s\n"),
+        ElementsAre("f:2: library-socket: /run//s must not be control-socket")
+    );
+    EXPECT_THAT(
+        errors_of("tag t\ncontrol-socket /run/blobs.sock\n"),
+        ElementsAre("f:2: library-socket: /run/blobs.sock (the default) must not be control-socket")
+    );
+    EXPECT_THAT(
+        errors_of("layers-dir /a/\ndir /a\n\nblobs-dir /a"),
+        ElementsAre(
+            "f:2: layers-dir: /a/ must not be dir",
+            "f:4: blobs-dir: /a must not be dir",
+            "f:4: blobs-dir: /a must not be layers-dir"
+        )
+    );
+    EXPECT_THAT(errors_of("\ndir //\n"), ElementsAre("f:2: dir: the root directory is not allowed"));
+    EXPECT_THAT(errors_of("layers-dir /"), ElementsAre("f:1: layers-dir: the root directory is not allowed"));
+    EXPECT_THAT(errors_of("dir /a\nlayers-dir /a/layers\nblobs-dir /ab\n"), ElementsAre());
+    EXPECT_THAT(errors_of("blobs-dir /" + std::string(181, 'b')), ElementsAre(HasSubstr("at most 181 bytes")));
+}
+
 TEST(Config, BinaryFilesAreRefusedWithOneError)
 {
     EXPECT_THAT(errors_of(std::string_view{"tag a\ntag \0b\n", 13}), ElementsAre(StartsWith("f:2: not a text file")));
