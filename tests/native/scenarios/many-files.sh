@@ -40,8 +40,9 @@ expect_equal "$size" "$(json blobs '.blobs[0].present')" "bytes present"
 expect_equal "$size" "$(counter bytes_fetched)" "bytes fetched"
 
 say "an overlay on top: copying up, and a program through it"
-mkdir -p "$work/upper" "$work/work" "$work/merged"
-mount -t overlay overlay -o "lowerdir=$work/mnt,upperdir=$work/upper,workdir=$work/work" "$work/merged"
+upper=$cache/upper # overlayfs, a guest's root, cannot be the upper layer of another one
+mkdir -p "$upper/files" "$upper/work" "$work/merged"
+mount -t overlay overlay -o "lowerdir=$work/mnt,upperdir=$upper/files,workdir=$upper/work" "$work/merged"
 printf more >>"$work/merged/large"
 expect_equal "$(stat -c %s "$work/tree/large")" "$(($(stat -c %s "$work/merged/large") - 4))" "size of the copied file"
 cmp -n "$(stat -c %s "$work/tree/large")" "$work/tree/large" "$work/merged/large"

@@ -43,16 +43,20 @@ def fetch(name):
         run(["dpkg-deb", "-x", archive, f"{temp}/files"], cwd=temp)
         files = pathlib.Path(temp, "files")
         (image,) = files.glob("boot/vmlinuz-*")
-        work = target.with_name(f"{name}.{os.getpid()}")
-        (work / "modules").mkdir(parents=True)
-        for number, (module, content) in enumerate(in_load_order(files / "lib/modules")):
-            (work / "modules" / f"{number:02}-{module}.ko").write_bytes(content)
-        (work / "package").write_text(archive.name + "\n")
-        (work / "vmlinuz").write_bytes(image.read_bytes())
-    try:
-        work.rename(target)
-    except OSError:  # another process was faster
-        run(["rm", "-r", work], cwd="/")
+        # Written beside the target, where it is on the same file system, and gone again whatever happens.
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=target.parent) as beside:
+            work = pathlib.Path(beside, name)
+            (work / "modules").mkdir(parents=True)
+            for number, (module, content) in enumerate(in_load_order(files / "lib/modules")):
+                (work / "modules" / f"{number:02}-{module}.ko").write_bytes(content)
+            (work / "package").write_text(archive.name + "\n")
+            (work / "vmlinuz").write_bytes(image.read_bytes())
+            try:
+                work.rename(target)
+            except OSError:
+                if not (target / "vmlinuz").exists():
+                    raise  # else another process was faster
     return target / "vmlinuz"
 
 
