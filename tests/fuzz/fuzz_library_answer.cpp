@@ -3,21 +3,10 @@
 // Whatever a daemon answers to libsluice: a session that has one of each request under way takes it or refuses it, and
 // ends each request once.
 #include "lib/session.hpp"
+#include "tests/fuzz/require.hpp"
 
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
-
-namespace {
-
-void require(bool holds)
-{
-    if (!holds) {
-        std::abort();
-    }
-}
-
-} // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
 {

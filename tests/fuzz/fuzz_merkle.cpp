@@ -4,12 +4,12 @@
 // tree (and its data) at an offset of the input's choice. Whatever was changed must be found, and
 // nothing else; annotations and superblocks are parsed from the same bytes.
 #include "base/text.hpp"
+#include "tests/fuzz/require.hpp"
 #include "trust/blob_annotations.hpp"
 #include "trust/merkle_builder.hpp"
 #include "trust/merkle_tree.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 
 namespace {
 
@@ -17,13 +17,6 @@ using namespace sluice;        // NOLINT(google-build-using-namespace)
 using namespace sluice::trust; // NOLINT(google-build-using-namespace)
 
 constexpr std::uint64_t kBlocks = 300; // leaf level of three blocks under a top
-
-void require(bool holds)
-{
-    if (!holds) {
-        std::abort();
-    }
-}
 
 struct Good {
     std::vector<std::byte> data = std::vector<std::byte>(kBlocks * kBlockSize);

@@ -3,21 +3,10 @@
 // Whatever comes out of read(2) of the device: decoded within its bounds, or refused.
 #include "protocol/message.hpp"
 #include "protocol/uapi.hpp"
+#include "tests/fuzz/require.hpp"
 
 #include <cstdint>
-#include <cstdlib>
 #include <variant>
-
-namespace {
-
-void require(bool holds)
-{
-    if (!holds) {
-        std::abort();
-    }
-}
-
-} // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
 {

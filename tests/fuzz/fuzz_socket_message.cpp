@@ -3,20 +3,9 @@
 // Whatever a client sends over the library socket: taken apart within its bounds, or refused.
 #include "lib/wire.h"
 #include "protocol/socket_message.hpp"
+#include "tests/fuzz/require.hpp"
 
 #include <cstdint>
-#include <cstdlib>
-
-namespace {
-
-void require(bool holds)
-{
-    if (!holds) {
-        std::abort();
-    }
-}
-
-} // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
 {
