@@ -18,8 +18,8 @@ namespace {
 /// More than one is only needed when somebody else makes or deletes files meanwhile.
 constexpr int kRounds = 4;
 
-/// One at a time: who replaces a file must not remove what another has just put in its place.
-std::mutex one_at_a_time;
+/// Who removes a file must not remove what another has just put in its place.
+std::mutex removing;
 
 /// False when the file is not one for a blob of this size.
 Result<bool> is_sound(const FileHandle& file, std::uint64_t size)
@@ -35,12 +35,30 @@ Result<bool> is_sound(const FileHandle& file, std::uint64_t size)
     return check_file_xattr(std::span<const std::byte>{value}.first(static_cast<std::size_t>(length))) == size;
 }
 
+/// Removes the file unless it is in order by now. Here nothing waits for the disk to have written anything, so that one
+/// slow opening does not hold up all others.
+Result<void> remove_unsound(const std::filesystem::path& path, std::uint64_t size)
+{
+    const std::lock_guard lock{removing};
+    const auto opened = FileHandle::open_existing(path, size);
+    if (!opened) {
+        return opened.error().code() == ENOENT ? Result<void>{} : fail(opened.error());
+    }
+    const auto sound = is_sound(**opened, size);
+    if (!sound) {
+        return fail(sound.error());
+    }
+    if (!*sound && ::unlink(path.c_str()) != 0 && errno != ENOENT) {
+        return fail_errno(errno, path.string());
+    }
+    return {};
+}
+
 } // namespace
 
 Result<std::shared_ptr<FileHandle>> open_backing_file(const Prepopulation::Target& blob)
 {
     const auto path = blob.cache_dir / cookie_path(blob.volume, blob.cookie);
-    const std::lock_guard lock{one_at_a_time};
     for (int round = 0; round < kRounds; ++round) {
         auto opened = FileHandle::open_existing(path, blob.size);
         if (opened) {
@@ -51,8 +69,8 @@ Result<std::shared_ptr<FileHandle>> open_backing_file(const Prepopulation::Targe
             if (*sound) {
                 return opened;
             }
-            if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
-                return fail_errno(errno, path.string());
+            if (auto removed = remove_unsound(path, blob.size); !removed) {
+                return fail(removed.error());
             }
         } else if (opened.error().code() != ENOENT) {
             return opened;
