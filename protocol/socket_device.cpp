@@ -17,7 +17,8 @@ namespace sluice::protocol {
 namespace {
 
 constexpr int kAcceptsPerTurn = 16;
-constexpr milliseconds kPause{500}; ///< when there is no descriptor to accept with
+constexpr std::ptrdiff_t kMostRefused = 32; ///< who may wait at a time to be told that they are refused
+constexpr milliseconds kPause{500};         ///< when there is no descriptor to accept with
 
 /// Who may connect at all: the finer distinction is made by peer credentials.
 mode_t socket_mode(std::size_t groups) noexcept
@@ -116,10 +117,28 @@ int SocketDevice::refusal(const SocketPeer& peer) const
     if (peer.uid != 0 && peer.uid != ::geteuid() && std::ranges::none_of(peer.groups, ours)) {
         return -EACCES;
     }
-    const auto same = std::ranges::count_if(clients_, [&](const auto& entry) { return entry.second.user == peer.uid; });
-    const bool too_many = clients_.size() >= config_.max_clients ||
-                          (peer.uid != 0 && static_cast<std::size_t>(same) >= config_.max_clients_per_user);
+    std::size_t all = 0;
+    std::size_t same = 0;
+    for (const auto& [client, connected] : clients_) {
+        all += connected.refused ? 0U : 1U;
+        same += !connected.refused && connected.user == peer.uid ? 1U : 0U;
+    }
+    const bool too_many = all >= config_.max_clients || (peer.uid != 0 && same >= config_.max_clients_per_user);
     return too_many ? -EBUSY : 0;
+}
+
+void SocketDevice::make_room_for_refused()
+{
+    // Anybody may connect where there are several groups: strangers must cost neither room nor descriptors that matter.
+    const auto refused = [](const auto& entry) { return entry.second.refused; };
+    if (std::ranges::count_if(clients_, refused) < kMostRefused) {
+        return;
+    }
+    auto oldest = std::ranges::find_if(clients_, refused);
+    for (auto at = oldest; at != clients_.end(); ++at) {
+        oldest = at->second.refused && at->second.number < oldest->second.number ? at : oldest;
+    }
+    clients_.erase(oldest);
 }
 
 bool SocketDevice::complain_about(uid_t user)
@@ -132,9 +151,9 @@ void SocketDevice::add(UniqueFd socket, const SocketPeer& peer)
 {
     ++stats_.clients;
     const int refused = refusal(peer);
-    stats_.refused += refused != 0 ? 1U : 0U;
-    if (clients_.size() >= 2 * config_.max_clients) {
-        return; // not even a word of refusal
+    if (refused != 0) {
+        ++stats_.refused;
+        make_room_for_refused();
     }
     if (refused == -EACCES && complain_about(peer.uid)) {
         log::warning(
@@ -149,7 +168,7 @@ void SocketDevice::add(UniqueFd socket, const SocketPeer& peer)
         [this, peer](SocketClient& who, const std::string& why) { ended(who, peer, why); }
     );
     auto* raw = client.get();
-    clients_.emplace(raw, Connected{std::move(client), peer.uid});
+    clients_.emplace(raw, Connected{std::move(client), peer.uid, stats_.clients, refused != 0});
 }
 
 void SocketDevice::ended(SocketClient& client, const SocketPeer& peer, const std::string& why)

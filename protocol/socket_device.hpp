@@ -46,11 +46,14 @@ private:
     struct Connected {
         std::shared_ptr<SocketClient> client;
         uid_t user = 0;
+        std::uint64_t number = 0; ///< in the order of their coming
+        bool refused = false;     ///< and only there for its HELLO to be answered
     };
 
     void accept_some();
     void add(UniqueFd socket, const SocketPeer& peer);
     [[nodiscard]] int refusal(const SocketPeer& peer) const;
+    void make_room_for_refused();
     [[nodiscard]] bool complain_about(uid_t user);
     void ended(SocketClient& client, const SocketPeer& peer, const std::string& why);
 

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The library socket's daemon side against clients that do not behave. The well-behaved one is in tests/integration.
-#include "protocol/socket_device.hpp"
-#include "tests/support/loop_fixture.hpp"
-#include "tests/support/temp_dir.hpp"
-#include "tests/unit/protocol/raw_client.hpp"
-#include "tests/unit/protocol/recording_handler.hpp"
+#include "tests/unit/protocol/socket_fixture.hpp"
 
 #include <cerrno>
 #include <cstring>
@@ -17,79 +13,6 @@
 
 namespace sluice::protocol {
 namespace {
-
-constexpr std::uint64_t kSize = 64 * 1024;
-const Digest kBlob = *Digest::parse("sha256:" + std::string(64, 'b'));
-
-class SocketDeviceTest : public test::FdLeakTest {
-protected:
-    void SetUp() override
-    {
-        FdLeakTest::SetUp();
-        std::filesystem::create_directories(dir_.path() / "private");
-        loop_.emplace();
-        workers_.emplace(1);
-        config_.socket = dir_.path() / "blobs.sock";
-        config_.place = {dir_.path(), dir_.path() / "private", "erofs,sluice"};
-        handler_.accept_size = kSize;
-    }
-
-    void TearDown() override
-    {
-        device_.reset();
-        handler_.reads.clear();
-        handler_.handles.clear();
-        workers_.reset();
-        loop_.reset();
-        FdLeakTest::TearDown();
-    }
-
-    void start()
-    {
-        SocketNames names;
-        names.has_blob = [](const Digest& digest) { return digest == kBlob; };
-        names.find_part = [](const std::string& reference, std::uint32_t layer, std::uint32_t) -> Result<Digest> {
-            return reference == "image" && layer == 0 ? Result<Digest>{kBlob} : fail_errno(ENOENT, "no such image");
-        };
-        device_.emplace(*loop_, *workers_, config_, std::move(names));
-        const auto started = device_->start(handler_);
-        ASSERT_TRUE(started) << started.error().text();
-    }
-
-    Answered wait(RawClient& client)
-    {
-        std::optional<Answered> answered;
-        EXPECT_TRUE(test::run_until(*loop_, [&] {
-            answered = client.receive();
-            return answered.has_value();
-        }));
-        return answered ? std::move(*answered) : Answered{};
-    }
-
-    /// A client with the blob open as object 1.
-    std::unique_ptr<RawClient> opened()
-    {
-        auto client = std::make_unique<RawClient>(config_.socket);
-        client->hello();
-        EXPECT_EQ(wait(*client).status, 0);
-        client->open(2, kBlob);
-        EXPECT_EQ(wait(*client).status, 0);
-        return client;
-    }
-
-    void fill(ByteRange range)
-    {
-        const auto data = filled(range.size(), 'f');
-        ASSERT_TRUE(handler_.handles.begin()->second->write(range.begin(), data.bytes()));
-    }
-
-    test::TempDir dir_;
-    std::optional<EventLoop> loop_;
-    std::optional<WorkerPool> workers_;
-    RecordingHandler handler_;
-    SocketDevice::Config config_;
-    std::optional<SocketDevice> device_;
-};
 
 TEST_F(SocketDeviceTest, AnOpenedBlobComesWithAReadOnlyDescriptor)
 {
