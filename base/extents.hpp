@@ -30,14 +30,17 @@ struct Extent {
 template <typename Visit>
 int visit_extents(int fd, std::uint64_t from, std::uint64_t to, Visit visit)
 {
+    constexpr unsigned kFirst = 4;
     constexpr unsigned kAtOnce = 32;
     alignas(fiemap) std::array<std::byte, sizeof(fiemap) + kAtOnce * sizeof(fiemap_extent)> buffer;
+    unsigned wanted = kFirst; // most ask about little
     while (from < to) {
         fiemap head{};
         head.fm_start = from;
         head.fm_length = to - from;
         head.fm_flags = FIEMAP_FLAG_SYNC;
-        head.fm_extent_count = kAtOnce;
+        head.fm_extent_count = wanted;
+        wanted = kAtOnce;
         std::memcpy(buffer.data(), &head, sizeof head);
         if (::ioctl(fd, FS_IOC_FIEMAP, buffer.data()) != 0) { // NOLINT(cppcoreguidelines-pro-type-vararg)
             return -errno;

@@ -16,6 +16,7 @@ namespace sluice::lib {
 namespace {
 
 constexpr std::uint64_t kGrain = 4096; // what the daemon writes in
+constexpr std::uint64_t kAhead = 1U << 20;
 
 } // namespace
 
@@ -32,7 +33,7 @@ int BlobFile::open(UniqueFd fd, std::uint64_t size, std::shared_ptr<BlobFile>& o
     if (!S_ISREG(info.st_mode) || flags < 0 || (flags & O_ACCMODE) != O_RDONLY) {
         return -EPROTO;
     }
-    // No readahead: it would fill memory with the zeros of holes, which others may take for data.
+    // No readahead of the kernel's: it would fill memory with the zeros of holes, which others may take for data.
     (void)::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_RANDOM);
     const auto block = about.f_bsize;
     const bool usable = block > 0 && block <= (1 << 30) && (block & (block - 1)) == 0;
@@ -75,8 +76,31 @@ BlobFile::Run BlobFile::probe(std::uint64_t offset)
     return {false, hole && end > offset ? end - offset : 0};
 }
 
-int BlobFile::read(std::uint64_t offset, std::span<std::byte> out) const
+void BlobFile::read_ahead(std::uint64_t offset, std::uint64_t length)
 {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+    {
+        const std::lock_guard lock{mutex_};
+        const bool in_order = offset == next_;
+        next_ = offset + length;
+        ahead_ = in_order ? std::max(ahead_, offset) : next_;
+        if (!in_order || ahead_ >= next_ + kAhead / 2 || ahead_ < known_begin_) {
+            return;
+        }
+        begin = ahead_;
+        end = std::min(next_ + kAhead, known_end_); // never into a hole
+        if (begin >= end) {
+            return;
+        }
+        ahead_ = end;
+    }
+    (void)::posix_fadvise(fd_.get(), static_cast<off_t>(begin), static_cast<off_t>(end - begin), POSIX_FADV_WILLNEED);
+}
+
+int BlobFile::read(std::uint64_t offset, std::span<std::byte> out)
+{
+    read_ahead(offset, out.size());
     while (!out.empty()) {
         const auto got = ::pread(fd_.get(), out.data(), out.size(), static_cast<off_t>(offset));
         if (got < 0 && errno == EINTR) {

@@ -31,7 +31,7 @@ public:
     [[nodiscard]] Run probe(std::uint64_t offset);
 
     /// Reads all of `out`, which probe() has said is there. 0 or a negative errno, -EIO for a file that became shorter.
-    [[nodiscard]] int read(std::uint64_t offset, std::span<std::byte> out) const;
+    [[nodiscard]] int read(std::uint64_t offset, std::span<std::byte> out);
 
     [[nodiscard]] int fd() const noexcept { return fd_.get(); }
 
@@ -43,6 +43,8 @@ public:
     }
 
 private:
+    void read_ahead(std::uint64_t offset, std::uint64_t length);
+
     UniqueFd fd_;
     std::uint64_t size_;
     std::uint32_t block_size_;
@@ -51,6 +53,8 @@ private:
     std::mutex mutex_;
     std::uint64_t known_begin_ = 0; // data that was found last; guarded by mutex_
     std::uint64_t known_end_ = 0;
+    std::uint64_t next_ = 0;  // where a reader in order goes on; as all below
+    std::uint64_t ahead_ = 0; // up to where it has been read ahead
 };
 
 } // namespace sluice::lib

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <limits>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -32,9 +33,15 @@ private:
     int saved_;
 };
 
+/// What is asked, as the two ways of seeking get it.
+struct Asked {
+    int fd = -1;
+    std::uint64_t end = 0; ///< of the range: whether there is a hole behind it makes no difference
+};
+
 std::int64_t seek_fd(void* file, Seek what, std::int64_t from)
 {
-    const int fd = *static_cast<const int*>(file);
+    const int fd = static_cast<const Asked*>(file)->fd;
     const off64_t found = ::lseek64(fd, from, what == Seek::kData ? SEEK_DATA : SEEK_HOLE);
     return found < 0 ? -std::int64_t{errno} : found;
 }
@@ -42,7 +49,8 @@ std::int64_t seek_fd(void* file, Seek what, std::int64_t from)
 /// seek_fd() as it would be if no file had pages in memory.
 std::int64_t seek_extents(void* file, Seek what, std::int64_t from)
 {
-    const int fd = *static_cast<const int*>(file);
+    const int fd = static_cast<const Asked*>(file)->fd;
+    const auto last = static_cast<const Asked*>(file)->end;
 
     struct stat64 info = {};
 
@@ -66,13 +74,18 @@ std::int64_t seek_extents(void* file, Seek what, std::int64_t from)
         }
         const bool goes_on = extent.data && extent.begin <= at;
         at = goes_on ? extent.end : at;
-        return goes_on;
+        return goes_on && at < last;
     });
     if (failed == -EOPNOTSUPP || failed == -ENOTTY) {
         return seek_fd(file, what, from);
     }
     if (failed != 0) {
         return failed;
+    }
+    if (what == Seek::kHole) {
+        // The run of data is known. ext4 makes this wait for direct writes into holes, and so for the end of one whose
+        // extents are found already and whose stale pages are not yet gone.
+        (void)::lseek64(fd, from, SEEK_DATA);
     }
     return found ? static_cast<std::int64_t>(std::min(at, size)) : -ENXIO;
 }
@@ -82,8 +95,9 @@ std::int64_t cannot_tell(void*, Seek, std::int64_t)
     return -EIO;
 }
 
-ProbedFile probed_file(int& fd, std::uint32_t block_size, std::uint32_t cookie_flags)
+ProbedFile probed_file(Asked& asked, std::uint32_t block_size, std::uint32_t cookie_flags)
 {
+    const int fd = asked.fd;
     if (fd < 0) {
         return {.block_size = block_size == 0 ? 4096U : block_size};
     }
@@ -97,7 +111,7 @@ ProbedFile probed_file(int& fd, std::uint32_t block_size, std::uint32_t cookie_f
         block_size = static_cast<std::uint32_t>(about.f_bsize);
     }
     const bool written_only = (cookie_flags & SLUICE_COOKIE_WRITTEN_ONLY) != 0;
-    return {.seek = written_only ? seek_extents : seek_fd, .file = &fd, .block_size = block_size};
+    return {.seek = written_only ? seek_extents : seek_fd, .file = &asked, .block_size = block_size};
 }
 
 } // namespace
@@ -128,8 +142,11 @@ enum sluice_source sluice_prepare_ondemand_read(
         .request = options.request,
         .ctx = options.ctx,
     };
+    constexpr auto kMost = std::numeric_limits<std::uint64_t>::max();
+    const auto begin = static_cast<std::uint64_t>(std::max<std::int64_t>(start, 0));
+    Asked asked{fd, begin + std::min(*len, kMost - begin)};
     const sluice_source source =
-        prepare_ondemand_read(probed_file(fd, options.block_size, options.cookie_flags), probe);
+        prepare_ondemand_read(probed_file(asked, options.block_size, options.cookie_flags), probe);
     *len = probe.len;
     *flags = probe.flags;
     why = probe.why;
@@ -144,7 +161,8 @@ int sluice_query_occupancy(
     if (data_start == nullptr || data_len == nullptr) {
         return -EINVAL;
     }
-    const auto found = sluice::lib::query_occupancy(probed_file(fd, 0, 0), start, len, granularity);
+    Asked asked{fd, 0};
+    const auto found = sluice::lib::query_occupancy(probed_file(asked, 0, 0), start, len, granularity);
     *data_start = found.start;
     *data_len = found.len;
     return found.error;
