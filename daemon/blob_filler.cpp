@@ -68,7 +68,8 @@ void BlobFiller::read(ByteRange wanted, protocol::PendingRead pending, bool foun
     }
     const auto deadline = Deadline::after(policy_.read_deadline);
     const auto plan = planner_.plan(range);
-    if (missing->empty()) {
+    // What is being written may look as if it were there: the file is believed about nothing that is in flight.
+    if (missing->empty() && !in_flight_.overlaps(range)) {
         ++services_.counters.reads_already_there;
         pending.complete();
     } else {
