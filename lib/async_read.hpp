@@ -44,6 +44,7 @@ public:
     void* user = nullptr;
     Session::RequestId waits_for = 0; ///< 0: for its turn
     bool cancelled = false;
+    AsyncRead* next = nullptr; ///< in a ReadQueue
 
 private:
     std::shared_ptr<Blob> blob_;
@@ -54,6 +55,35 @@ private:
     int error_ = 0;
     std::shared_ptr<BlobFile> filled_file_; ///< where a fill has just been asked for
     bool just_filled_ = false;
+};
+
+/// Reads that have something to do, first come first served. Adding needs no memory, so that none is ever lost. A read
+/// is in it once at most, and not destroyed while it is.
+class ReadQueue {
+public:
+    void push(AsyncRead& read) noexcept
+    {
+        read.next = nullptr;
+        (last_ != nullptr ? last_->next : first_) = &read;
+        last_ = &read;
+    }
+
+    /// Precondition: not empty.
+    [[nodiscard]] AsyncRead& pop() noexcept
+    {
+        auto& read = *first_;
+        first_ = read.next;
+        last_ = first_ != nullptr ? last_ : nullptr;
+        return read;
+    }
+
+    [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
+
+    void clear() noexcept { first_ = last_ = nullptr; }
+
+private:
+    AsyncRead* first_ = nullptr;
+    AsyncRead* last_ = nullptr;
 };
 
 } // namespace sluice::lib

@@ -24,18 +24,22 @@ int Blob::lend_fd()
 int Blob::adopt(const OpenedObject& opened, UniqueFd fd)
 {
     std::shared_ptr<BlobFile> file;
-    if (const int refused = BlobFile::open(std::move(fd), opened.size, file); refused != 0) {
+    const bool lost = !fd;
+    if (const int refused = lost ? 0 : BlobFile::open(std::move(fd), opened.size, file); refused != 0) {
         return refused;
     }
     auto digest = digest_text(opened.digest);
     const std::lock_guard lock{mutex_};
+    if (!file_ && lost) {
+        return -EMFILE;
+    }
     if (!file_) {
         size_ = opened.size;
         digest_ = std::move(digest);
     } else if (opened.size != size_ || digest != digest_) {
         return -ESTALE;
     }
-    if (!file_ || !file_->same_inode(*file)) {
+    if (!lost && (!file_ || !file_->same_inode(*file))) {
         file_ = std::move(file); // whoever reads the old one ends with it; its holes will not be filled any more
     }
     return 0;

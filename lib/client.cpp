@@ -166,8 +166,7 @@ int Client::submit(std::unique_ptr<AsyncRead> read, std::uint64_t& id)
         return -ESHUTDOWN;
     }
     id = read->id = ++last_read_;
-    runnable_.push_back(id);
-    reads_.emplace(id, std::move(read));
+    runnable_.push(*reads_.emplace(id, std::move(read)).first->second);
     wake();
     return 0;
 }

@@ -27,7 +27,8 @@ public:
     [[nodiscard]] std::shared_ptr<BlobFile> file() const;
     /// As file(), and keeps the descriptor open as long as the blob.
     [[nodiscard]] int lend_fd();
-    /// Takes what an OPEN brought; 0, or -ESTALE for another blob than before.
+    /// Takes what an OPEN brought; 0, or -ESTALE for another blob than before. Without a descriptor the file is the one
+    /// that is here already; -EMFILE where there is none.
     [[nodiscard]] int adopt(const OpenedObject& opened, UniqueFd fd);
 
     // Set by the first adopt() and the same from then on.
@@ -87,14 +88,14 @@ private:
     void wake();
     void run();
     void turn(std::unique_lock<std::mutex>& lock);
-    void sleep(std::unique_lock<std::mutex>& lock);
+    void sleep(std::unique_lock<std::mutex>& lock, bool for_a_breath);
     void connect(TimePoint now);
     void drop(int error);
     void send_all();
     void receive_all();
     void run_reads(std::unique_lock<std::mutex>& lock);
     void settle(AsyncRead& read, AsyncRead::Step step);
-    void complete(std::uint64_t id);
+    void complete(AsyncRead& read);
 
     Options options_;
     UniqueFd wake_fd_;
@@ -107,7 +108,7 @@ private:
     bool stopping_ = false;
     std::uint64_t last_read_ = 0;
     std::map<std::uint64_t, std::unique_ptr<AsyncRead>> reads_;
-    std::deque<std::uint64_t> runnable_; // of reads_: with something to do for the thread
+    ReadQueue runnable_; // of reads_: with something to do for the thread
     std::deque<sluice_completion> completed_;
     std::thread thread_;
 };

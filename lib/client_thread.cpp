@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include <utility>
 
 namespace sluice::lib {
 
@@ -17,19 +18,24 @@ namespace {
 
 constexpr unsigned kReadsPerTurn = 16;
 constexpr unsigned kMessagesPerTurn = 256;
+constexpr long kBreath = 10'000'000; ///< ns, when memory has run out
 
 } // namespace
 
 void Client::run()
 {
     std::unique_lock lock{mutex_};
+    bool short_of_memory = false;
     while (!stopping_) {
         try {
+            if (std::exchange(short_of_memory, false)) {
+                drop(-ENOMEM); // what was lost on the way is asked for again
+            }
             turn(lock);
         } catch (const std::bad_alloc&) {
-            drop(-ENOMEM); // what was lost on the way is asked for again
+            short_of_memory = true;
         }
-        sleep(lock);
+        sleep(lock, short_of_memory);
     }
     link_.close();
     session_.cancel_all(-ECANCELED);
@@ -49,7 +55,7 @@ void Client::turn(std::unique_lock<std::mutex>& lock)
     send_all();
 }
 
-void Client::sleep(std::unique_lock<std::mutex>& lock)
+void Client::sleep(std::unique_lock<std::mutex>& lock, bool for_a_breath)
 {
     std::array<pollfd, 2> watched{{{wake_fd_.get(), POLLIN, 0}, {link_.fd(), POLLIN, 0}}};
     if (blocked_) {
@@ -57,7 +63,9 @@ void Client::sleep(std::unique_lock<std::mutex>& lock)
     }
     timespec left{};
     timespec* until = &left;
-    if (runnable_.empty() && !stopping_) {
+    if (for_a_breath) {
+        left.tv_nsec = kBreath;
+    } else if (runnable_.empty() && !stopping_) {
         const auto at = session_.wake_at();
         if (!at || *at == TimePoint::max()) {
             until = nullptr;
@@ -100,7 +108,7 @@ void Client::receive_all()
         }
         if (status != 0) {
             drop(status);
-        } else if (!session_.received(message.bytes, std::move(message.fd))) {
+        } else if (!session_.received(message.bytes, std::move(message.fd), message.fd_lost)) {
             drop(-EPROTO);
         }
     }
@@ -128,16 +136,19 @@ void Client::send_all()
 void Client::run_reads(std::unique_lock<std::mutex>& lock)
 {
     for (unsigned i = 0; i < kReadsPerTurn && !runnable_.empty() && !stopping_; ++i) {
-        const auto id = runnable_.front();
-        runnable_.pop_front();
-        auto& read = *reads_.at(id);
+        auto& read = runnable_.pop();
         AsyncRead::Step step;
         if (!read.cancelled) {
             lock.unlock();
             step = read.step(kMostFill);
             lock.lock();
         }
-        settle(read, step);
+        try {
+            settle(read, step);
+        } catch (...) { // out of memory: its turn comes again
+            runnable_.push(read);
+            throw;
+        }
     }
 }
 
@@ -149,10 +160,10 @@ void Client::settle(AsyncRead& read, AsyncRead::Step step)
     }
     switch (step.what) {
     case AsyncRead::Step::What::kDone:
-        complete(read.id);
+        complete(read);
         break;
     case AsyncRead::Step::What::kAgain:
-        runnable_.push_back(read.id);
+        runnable_.push(read);
         break;
     case AsyncRead::Step::What::kFill:
         read.waits_for = session_.read(
@@ -163,18 +174,17 @@ void Client::settle(AsyncRead& read, AsyncRead::Step step)
             [this, &read](int status) {
                 read.waits_for = 0;
                 read.filled(status);
-                runnable_.push_back(read.id);
+                runnable_.push(read);
             }
         );
         break;
     }
 }
 
-void Client::complete(std::uint64_t id)
+void Client::complete(AsyncRead& read)
 {
-    const auto node = reads_.extract(id);
-    const auto& read = *node.mapped();
-    completed_.push_back({id, read.user, read.result()});
+    completed_.push_back({read.id, read.user, read.result()});
+    reads_.erase(read.id);
     const std::uint64_t one = 1;
     const auto written = ::write(completed_fd_.get(), &one, sizeof one);
     (void)written;

@@ -72,6 +72,7 @@ int Link::receive(Message& out)
             }
         }
     }
+    out.fd_lost = !out.fd && (header.msg_flags & MSG_CTRUNC) != 0;
     if (got == 0) {
         return -ECONNRESET;
     }

@@ -17,6 +17,7 @@ public:
     struct Message {
         std::span<const std::byte> bytes; ///< until the next receive()
         UniqueFd fd;
+        bool fd_lost = false; ///< one came along, and there was no number free for it
     };
 
     /// 0 or a negative errno.

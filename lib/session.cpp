@@ -63,13 +63,30 @@ void Session::remove_blob(BlobId id)
 Session::RequestId Session::add(Request request)
 {
     const auto id = fresh_id();
-    deadlines_.emplace(request.deadline, id);
-    if (const auto blob = blobs_.find(request.blob); blob != blobs_.end()) {
-        blob->second.requests.insert(id);
-    }
+    const auto deadline = request.deadline;
+    const auto blob = blobs_.find(request.blob);
     requests_.emplace(id, std::move(request));
-    unsent_.push_back(id);
+    try {
+        deadlines_.emplace(deadline, id);
+        if (blob != blobs_.end()) {
+            blob->second.requests.insert(id);
+        }
+        unsent_.push_back(id);
+    } catch (...) { // out of memory: the asker goes, so nothing may be left that would call it
+        forget(id);
+        throw;
+    }
     return id;
+}
+
+void Session::forget(RequestId id) noexcept
+{
+    const auto at = requests_.find(id);
+    deadlines_.erase({at->second.deadline, id});
+    if (const auto blob = blobs_.find(at->second.blob); blob != blobs_.end()) {
+        blob->second.requests.erase(id);
+    }
+    requests_.erase(at);
 }
 
 Session::RequestId Session::greet(TimePoint deadline, bool patience, Done done)
@@ -89,21 +106,21 @@ Session::RequestId Session::read(BlobId blob, std::uint64_t offset, std::uint64_
 
 void Session::end(RequestId id, int status)
 {
-    auto node = requests_.extract(id);
-    assert(!node.empty());
-    auto& request = node.mapped();
-    deadlines_.erase({request.deadline, id});
-    if (const auto blob = blobs_.find(request.blob); blob != blobs_.end()) {
-        blob->second.requests.erase(id);
-    }
-    request.done(status);
+    const auto at = requests_.find(id);
+    assert(at != requests_.end());
+    const auto done = std::move(at->second.done);
+    forget(id);
+    done(status);
 }
 
 void Session::end_of_blob(BlobId id, int status)
 {
     const auto at = blobs_.find(id);
     while (at != blobs_.end() && !at->second.requests.empty()) {
-        (void)cancel(*at->second.requests.begin(), status);
+        const auto first = at->second.requests.begin();
+        if (!cancel(*first, status)) {
+            at->second.requests.erase(first);
+        }
     }
 }
 
@@ -132,7 +149,10 @@ void Session::cancel_all(int status)
 void Session::expire(TimePoint now)
 {
     while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
-        (void)cancel(deadlines_.begin()->second, -ETIMEDOUT);
+        const auto first = deadlines_.begin();
+        if (!cancel(first->second, -ETIMEDOUT)) {
+            deadlines_.erase(first);
+        }
     }
 }
 
@@ -246,7 +266,7 @@ std::optional<Bytes> Session::next_request()
     return std::nullopt;
 }
 
-bool Session::received(std::span<const std::byte> bytes, UniqueFd fd)
+bool Session::received(std::span<const std::byte> bytes, UniqueFd fd, bool fd_lost)
 {
     const auto answer = decode_answer(bytes);
     if (!answer) {
@@ -261,12 +281,25 @@ bool Session::received(std::span<const std::byte> bytes, UniqueFd fd)
     }
     delay_ = milliseconds{0}; // it does answer: the next loss of the connection is a new one
     if (is_open(answer->opcode)) {
-        return on_open(node.mapped().blob, *answer, std::move(fd));
+        return on_open(node.mapped().blob, *answer, std::move(fd), fd_lost);
     }
     if (answer->opcode == SLUICE_WIRE_READ && requests_.contains(answer->id)) {
         end(answer->id, answer->status);
     }
     return true;
+}
+
+void Session::end_greetings(int status, bool patient_ones)
+{
+    std::vector<RequestId> greetings;
+    for (const auto& [id, request] : requests_) {
+        if (request.kind == Kind::kGreet && (patient_ones || !request.patience)) {
+            greetings.push_back(id);
+        }
+    }
+    for (const auto id : greetings) {
+        end(id, status);
+    }
 }
 
 bool Session::on_hello(const Answer& answer)
@@ -275,20 +308,13 @@ bool Session::on_hello(const Answer& answer)
         cancel_all(answer.status); // asking again would not change it
         return false;
     }
-    if (answer.status != 0) {
-        return false; // too busy: tried again later
+    if (answer.status != 0) { // too busy: tried again later, for those who wait
+        end_greetings(answer.status, false);
+        return false;
     }
     greeted_ = true;
     limits_ = answer.limits;
-    std::vector<RequestId> greetings;
-    for (const auto& [id, request] : requests_) {
-        if (request.kind == Kind::kGreet) {
-            greetings.push_back(id);
-        }
-    }
-    for (const auto id : greetings) {
-        end(id, 0);
-    }
+    end_greetings(0, true);
     return true;
 }
 
@@ -301,7 +327,7 @@ void Session::queue_unsent(const Blob& blob)
     }
 }
 
-bool Session::on_open(BlobId id, const Answer& answer, UniqueFd fd)
+bool Session::on_open(BlobId id, const Answer& answer, UniqueFd fd, bool fd_lost)
 {
     const auto at = blobs_.find(id);
     assert(at != blobs_.end() && at->second.state == Open::kAsked);
@@ -309,7 +335,7 @@ bool Session::on_open(BlobId id, const Answer& answer, UniqueFd fd)
     blob.state = Open::kNo;
     if (answer.status != 0) {
         end_of_blob(id, answer.status);
-    } else if (!fd) {
+    } else if (!fd && !fd_lost) {
         return false;
     } else if (const int refused = blob.removed ? -ECANCELED : blob.adopt(answer.opened, std::move(fd)); refused != 0) {
         end_of_blob(id, refused);

@@ -32,7 +32,8 @@ public:
     using BlobId = std::uint32_t;
     using RequestId = std::uint32_t; ///< never 0
     using Done = std::function<void(int status)>;
-    /// Takes the descriptor of a blob that was opened, again maybe; a negative errno refuses it.
+    /// Takes the descriptor of a blob that was opened, again maybe; a negative errno refuses it. No descriptor: this
+    /// process had no number free for it.
     using Adopt = std::function<int(const OpenedObject& opened, UniqueFd fd)>;
 
     // What callers want.
@@ -55,8 +56,9 @@ public:
     void connected();
     /// The connection is gone, or could not be made. What was on its way will be sent again.
     void disconnected(TimePoint now, int error);
-    /// One message. False: it makes no sense, and the connection has to be given up.
-    [[nodiscard]] bool received(std::span<const std::byte> bytes, UniqueFd fd);
+    /// One message. False: it makes no sense, and the connection has to be given up. `fd_lost`: a descriptor belongs to
+    /// it that did not get here.
+    [[nodiscard]] bool received(std::span<const std::byte> bytes, UniqueFd fd, bool fd_lost = false);
     /// Ends what is overdue with -ETIMEDOUT.
     void expire(TimePoint now);
 
@@ -108,14 +110,16 @@ private:
     };
 
     RequestId add(Request request);
+    void forget(RequestId request) noexcept;
     void end(RequestId request, int status);
     void end_of_blob(BlobId blob, int status);
     [[nodiscard]] std::uint32_t fresh_id();
     void expect(std::uint32_t id, std::uint16_t opcode, BlobId blob);
     void queue_unsent(const Blob& blob);
     [[nodiscard]] std::optional<Bytes> next_request();
+    void end_greetings(int status, bool patient_ones);
     [[nodiscard]] bool on_hello(const Answer& answer);
-    [[nodiscard]] bool on_open(BlobId blob, const Answer& answer, UniqueFd fd);
+    [[nodiscard]] bool on_open(BlobId blob, const Answer& answer, UniqueFd fd, bool fd_lost);
 
     bool linked_ = false;
     bool greeted_ = false; ///< HELLO was answered on this connection

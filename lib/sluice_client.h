@@ -49,8 +49,8 @@ struct sluice_options {
 
 /*
  * Connects to the daemon. `options` may be NULL. 0 and the connection; or -ENOENT or -ECONNREFUSED (no daemon there),
- * -EACCES (we are neither root nor in one of the daemon's library-groups), -EPROTONOSUPPORT (a daemon of another age),
- * -ETIMEDOUT, -EINVAL, -ENAMETOOLONG, -EMFILE, -ENOMEM.
+ * -EACCES (we are neither root nor in one of the daemon's library-groups), -EBUSY (too many connections),
+ * -EPROTONOSUPPORT (a daemon of another age), -ETIMEDOUT, -EINVAL, -ENAMETOOLONG, -EMFILE, -ENOMEM.
  */
 int sluice_connect(const struct sluice_options* options, struct sluice_client** client);
 
@@ -84,7 +84,8 @@ const char* sluice_blob_digest(const struct sluice_blob* blob); /* "sha256:…";
 
 /*
  * The backing file, read-only: for mmap(2), sendfile(2) and the like, of ranges that sluice_blob_prepare() has said are
- * there. Holes in it read as zeros: never read what was not prepared. The descriptor is the library's, is the same file
+ * there. Holes in it read as zeros: never read what was not prepared. It has POSIX_FADV_RANDOM set, so that nobody's
+ * readahead does. The descriptor is the library's, is the same file
  * as long as the blob is open here, and stays readable. If the daemon's cache was thrown away meanwhile, then a later
  * call returns another descriptor, and only that one goes on being filled.
  */

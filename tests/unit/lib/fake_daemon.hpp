@@ -94,8 +94,9 @@ public:
         send(std::as_bytes(std::span{&opened, 1}), fds);
     }
 
-    /// What a good daemon does with a request: READs are filled with 'd'.
-    void serve(const std::vector<std::byte>& request, bool fill = true)
+    /// What a good daemon does with a request: READs are filled with 'd'. `opened` is called before a descriptor is
+    /// sent.
+    void serve(const std::vector<std::byte>& request, bool fill = true, const std::function<void()>& opened = {})
     {
         const auto header = as<sluice_wire_header>(request);
         if (header.opcode == SLUICE_WIRE_HELLO) {
@@ -103,6 +104,9 @@ public:
         } else if (header.opcode == SLUICE_WIRE_OPEN_BLOB || header.opcode == SLUICE_WIRE_OPEN_IMAGE) {
             const UniqueFd fd{
                 kAdoptFd, ::open(("/proc/self/fd/" + std::to_string(file_)).c_str(), O_RDONLY | O_CLOEXEC)};
+            if (opened) {
+                opened();
+            }
             send_opened(header, {fd.get()});
         } else {
             if (header.opcode == SLUICE_WIRE_READ && fill) {

@@ -190,6 +190,16 @@ TEST_F(ClientTest, ARefusalIsTheAnswer)
     EXPECT_EQ(connect(), -EACCES);
 }
 
+TEST_F(ClientTest, TooManyClientsIsTheAnswerToo)
+{
+    script([](FakeConnection& connection, unsigned) {
+        if (const auto request = connection.take()) {
+            connection.send_status(FakeConnection::as<sluice_wire_header>(*request), -EBUSY);
+        }
+    });
+    EXPECT_EQ(connect(), -EBUSY);
+}
+
 TEST_F(ClientTest, ADaemonThatComesLaterIsWaitedForWhereThatIsWanted)
 {
     test::TempDir dir;
