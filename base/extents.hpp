@@ -24,6 +24,16 @@ struct Extent {
     bool data = false;      ///< on the disk
 };
 
+/// `struct fiemap` without the array of no length at its end, which clang does not want to see made.
+struct FiemapHead {
+    std::uint64_t fm_start = 0;
+    std::uint64_t fm_length = 0;
+    std::uint32_t fm_flags = 0;
+    std::uint32_t fm_mapped_extents = 0;
+    std::uint32_t fm_extent_count = 0;
+    std::uint32_t fm_reserved = 0;
+};
+
 /// Calls `visit` for the extents between `from` and `to`, in order, until it says false; the first and the last one may
 /// reach further. What is dirty in memory is written before. 0 or a negative errno: -EOPNOTSUPP or -ENOTTY where
 /// the file system has no such call. Blocks for the disk, and for writes to the file that are under way.
@@ -32,10 +42,10 @@ int visit_extents(int fd, std::uint64_t from, std::uint64_t to, Visit visit)
 {
     constexpr unsigned kFirst = 4;
     constexpr unsigned kAtOnce = 32;
-    alignas(fiemap) std::array<std::byte, sizeof(fiemap) + kAtOnce * sizeof(fiemap_extent)> buffer;
+    alignas(FiemapHead) std::array<std::byte, sizeof(FiemapHead) + kAtOnce * sizeof(fiemap_extent)> buffer;
     unsigned wanted = kFirst; // most ask about little
     while (from < to) {
-        fiemap head{};
+        FiemapHead head;
         head.fm_start = from;
         head.fm_length = to - from;
         head.fm_flags = FIEMAP_FLAG_SYNC;
