@@ -6,6 +6,8 @@
 #include "lib/sluice_client.h"
 #include "tests/integration/daemon_world.hpp"
 
+#include <stdexcept>
+
 namespace sluice::daemon {
 
 struct ClientCloser {
@@ -73,6 +75,27 @@ struct Library : World {
     Digest digest;
     std::uint64_t size;
     std::string content;
+};
+
+/// The same with its image registered and its blob open.
+struct OpenedLibrary : Library {
+    explicit OpenedLibrary(std::int64_t timeout_ms = 30'000)
+    {
+        start();
+        if (add_image().first != 200) {
+            throw std::runtime_error{"the image cannot be registered"};
+        }
+        auto connected = connect(timeout_ms);
+        client = std::move(connected.second);
+        auto opened = client ? open_blob(client, digest.to_string()) : std::pair{connected.first, BlobPtr{}};
+        blob = std::move(opened.second);
+        if (!blob) {
+            throw std::runtime_error{"the blob cannot be opened: " + std::to_string(opened.first)};
+        }
+    }
+
+    ClientPtr client;
+    BlobPtr blob;
 };
 
 } // namespace sluice::daemon

@@ -18,20 +18,14 @@ class LibraryTest : public test::FdLeakTest {};
 
 TEST_F(LibraryTest, ABlobIsOpenedAndReadWhole)
 {
-    Library world;
-    world.start();
-    ASSERT_EQ(world.add_image().first, 200);
-    const auto [status, client] = world.connect();
-    ASSERT_EQ(status, 0);
-    const auto [opened, blob] = world.open_blob(client, world.digest.to_string());
-    ASSERT_EQ(opened, 0);
-    EXPECT_EQ(sluice_blob_size(blob.get()), world.size);
-    EXPECT_EQ(sluice_blob_digest(blob.get()), world.digest.to_string());
+    OpenedLibrary world;
+    EXPECT_EQ(sluice_blob_size(world.blob.get()), world.size);
+    EXPECT_EQ(sluice_blob_digest(world.blob.get()), world.digest.to_string());
     // From the middle of a block, beyond the end.
-    const auto tail = world.read(blob, 1'000'001, world.size);
+    const auto tail = world.read(world.blob, 1'000'001, world.size);
     EXPECT_EQ(tail.second, world.content.substr(1'000'001));
-    EXPECT_EQ(world.read(blob, world.size, 10).first, 0);
-    EXPECT_EQ(world.read(blob, 0, world.size).second, world.content);
+    EXPECT_EQ(world.read(world.blob, world.size, 10).first, 0);
+    EXPECT_EQ(world.read(world.blob, 0, world.size).second, world.content);
     EXPECT_EQ(world.daemon->counters().bytes_fetched, world.size); // nothing twice
 }
 
@@ -91,21 +85,16 @@ TEST_F(LibraryTest, ALayerIsOpenedByTheNameOfItsImage)
 
 TEST_F(LibraryTest, TamperedBytesAreAnErrorAndTheRestIsRead)
 {
-    Library world;
-    world.start();
-    ASSERT_EQ(world.add_image().first, 200);
+    OpenedLibrary world;
     {
         std::fstream blob{world.published(world.digest), std::ios::in | std::ios::out | std::ios::binary};
         blob.seekp(1'000'000);
         blob.put('!');
     }
-    const auto [status, client] = world.connect();
-    const auto [opened, blob] = world.open_blob(client, world.digest.to_string());
-    ASSERT_EQ(opened, 0);
-    EXPECT_EQ(world.read(blob, 1'000'000, 100).first, -EIO);
-    EXPECT_EQ(world.read(blob, 4096, 8192).second, world.content.substr(4096, 8192));
+    EXPECT_EQ(world.read(world.blob, 1'000'000, 100).first, -EIO);
+    EXPECT_EQ(world.read(world.blob, 4096, 8192).second, world.content.substr(4096, 8192));
     // What comes before the fault is delivered, and no zeros behind it.
-    const auto [got, bytes] = world.read(blob, 0, world.size);
+    const auto [got, bytes] = world.read(world.blob, 0, world.size);
     if (got > 0) {
         EXPECT_LE(got, 1'000'000);
         EXPECT_EQ(bytes, world.content.substr(0, bytes.size()));
@@ -116,16 +105,11 @@ TEST_F(LibraryTest, TamperedBytesAreAnErrorAndTheRestIsRead)
 
 TEST_F(LibraryTest, TheDescriptorIsReadOnlyAndPreparedRangesCanBeMapped)
 {
-    Library world;
-    world.start();
-    ASSERT_EQ(world.add_image().first, 200);
-    const auto [status, client] = world.connect();
-    const auto [opened, blob] = world.open_blob(client, world.digest.to_string());
-    ASSERT_EQ(opened, 0);
-    const int fd = sluice_blob_fd(blob.get());
+    OpenedLibrary world;
+    const int fd = sluice_blob_fd(world.blob.get());
     EXPECT_EQ(::fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
     EXPECT_EQ(::pwrite(fd, "x", 1, 0), -1);
-    const auto prepare = [&, raw = blob.get()](unsigned long flags, std::int64_t at, std::uint64_t& length) {
+    const auto prepare = [&, raw = world.blob.get()](unsigned long flags, std::int64_t at, std::uint64_t& length) {
         return world.away([&] { return sluice_blob_prepare(raw, at, &length, &flags, nullptr); });
     };
     std::uint64_t length = 8192;
@@ -142,22 +126,17 @@ TEST_F(LibraryTest, TheDescriptorIsReadOnlyAndPreparedRangesCanBeMapped)
 
 TEST_F(LibraryTest, AsynchronousReadsCompleteThroughTheEventDescriptor)
 {
-    Library world;
-    world.start();
-    ASSERT_EQ(world.add_image().first, 200);
-    const auto [status, client] = world.connect();
-    const auto [opened, blob] = world.open_blob(client, world.digest.to_string());
-    ASSERT_EQ(opened, 0);
+    OpenedLibrary world;
     constexpr std::size_t kReads = 300; // more than the daemon takes at a time
     const auto step = world.size / kReads;
     std::vector<std::string> buffers(kReads, std::string(10'000, '?'));
     for (std::size_t i = 0; i < kReads; ++i) {
         auto& buffer = buffers[i];
         const auto offset = static_cast<std::int64_t>(i * step);
-        ASSERT_EQ(sluice_submit_pread(blob.get(), buffer.data(), buffer.size(), offset, &buffer, nullptr), 0);
+        ASSERT_EQ(sluice_submit_pread(world.blob.get(), buffer.data(), buffer.size(), offset, &buffer, nullptr), 0);
     }
     std::size_t completed = 0;
-    EXPECT_TRUE(test::run_until(world.loop, [&, raw = client.get()] {
+    EXPECT_TRUE(test::run_until(world.loop, [&, raw = world.client.get()] {
         pollfd watched{sluice_event_fd(raw), POLLIN, 0};
         if (::poll(&watched, 1, 0) == 1) {
             sluice_completion done[16];
@@ -175,24 +154,19 @@ TEST_F(LibraryTest, AsynchronousReadsCompleteThroughTheEventDescriptor)
         }
         return completed == kReads;
     }));
-    pollfd watched{sluice_event_fd(client.get()), POLLIN, 0};
+    pollfd watched{sluice_event_fd(world.client.get()), POLLIN, 0};
     EXPECT_EQ(::poll(&watched, 1, 0), 0);
 }
 
 TEST_F(LibraryTest, ReadsOutlastARestartOfTheDaemon)
 {
-    Library world;
-    world.start();
-    ASSERT_EQ(world.add_image().first, 200);
-    const auto [status, client] = world.connect();
-    const auto [opened, blob] = world.open_blob(client, world.digest.to_string());
-    ASSERT_EQ(opened, 0);
-    EXPECT_EQ(world.read(blob, 0, 4096).second, world.content.substr(0, 4096));
+    OpenedLibrary world;
+    EXPECT_EQ(world.read(world.blob, 0, 4096).second, world.content.substr(0, 4096));
     world.stop();
-    EXPECT_EQ(world.read(blob, 0, 4096).second, world.content.substr(0, 4096)); // what is cached needs no daemon
+    EXPECT_EQ(world.read(world.blob, 0, 4096).second, world.content.substr(0, 4096)); // what is cached needs no daemon
 
     std::string bytes(world.size, '?');
-    auto reading = std::async(std::launch::async, [&, raw = blob.get()] {
+    auto reading = std::async(std::launch::async, [&, raw = world.blob.get()] {
         return sluice_pread(raw, bytes.data(), bytes.size(), 0);
     });
     world.start();
@@ -205,19 +179,14 @@ TEST_F(LibraryTest, ReadsOutlastARestartOfTheDaemon)
 
 TEST_F(LibraryTest, ACacheThatWasThrownAwayIsFilledAnew)
 {
-    Library world;
-    world.start();
-    ASSERT_EQ(world.add_image().first, 200);
-    const auto [status, client] = world.connect();
-    const auto [opened, blob] = world.open_blob(client, world.digest.to_string());
-    ASSERT_EQ(opened, 0);
-    EXPECT_EQ(world.read(blob, 0, 4096).first, 4096);
-    const int old_fd = sluice_blob_fd(blob.get());
+    OpenedLibrary world;
+    EXPECT_EQ(world.read(world.blob, 0, 4096).first, 4096);
+    const int old_fd = sluice_blob_fd(world.blob.get());
     world.stop();
     std::filesystem::remove(world.config.dir / protocol::cookie_path("erofs,sluice", world.digest.hex()));
     world.start();
-    EXPECT_EQ(world.read(blob, 0, world.size).second, world.content);
-    EXPECT_NE(sluice_blob_fd(blob.get()), old_fd);
+    EXPECT_EQ(world.read(world.blob, 0, world.size).second, world.content);
+    EXPECT_NE(sluice_blob_fd(world.blob.get()), old_fd);
     char byte = 0;
     EXPECT_EQ(::pread(old_fd, &byte, 1, 0), 1); // lent out, so it stays open
 }
@@ -229,8 +198,10 @@ TEST_F(LibraryTest, AClientThatIsGoneWhenItsReadIsAnsweredHurtsNobody)
     world.start();
     ASSERT_EQ(world.add_image().first, 200);
     const auto [status, client] = world.connect();
+    ASSERT_EQ(status, 0);
     {
         const auto [opened, blob] = world.open_blob(client, world.digest.to_string());
+        ASSERT_EQ(opened, 0);
         ASSERT_EQ(world.read(blob, 0, 8192).first, 8192);
     }
     for (const std::uint64_t at : {std::uint64_t{0}, world.size - kBlockSize}) { // there already, and still to come
@@ -260,6 +231,7 @@ TEST_F(LibraryTest, BlocksThatWereNeverWrittenAreFetchedAndNotReadAsZeros)
     world.start();
     ASSERT_EQ(world.add_image().first, 200);
     const auto [status, client] = world.connect();
+    ASSERT_EQ(status, 0);
     const auto spoil = [&](const BlobPtr& blob
                        ) { // as a power cut, or a write that failed, and then somebody's readahead
         const auto path = world.config.dir / protocol::cookie_path("erofs,sluice", world.digest.hex());
@@ -280,27 +252,29 @@ TEST_F(LibraryTest, BlocksThatWereNeverWrittenAreFetchedAndNotReadAsZeros)
     };
     {
         const auto [opened, blob] = world.open_blob(client, world.digest.to_string());
+        ASSERT_EQ(opened, 0);
         spoil(blob);
         EXPECT_EQ(world.read(blob, 0, world.size).second, world.content);
     }
     const auto [opened, blob] = world.open_blob(client, world.digest.to_string());
+    ASSERT_EQ(opened, 0);
     spoil(blob);
     world.stop();
     world.start();
     EXPECT_EQ(world.read(blob, 0, world.size).second, world.content);
 }
 
-TEST_F(LibraryTest, ADaemonThatIsGoneIsSaidInTime)
+TEST_F(LibraryTest, WithoutADaemonNobodyConnects)
 {
     Library world;
     EXPECT_EQ(world.connect().first, -ENOENT);
-    world.start();
-    ASSERT_EQ(world.add_image().first, 200);
-    const auto [status, client] = world.connect(200);
-    const auto [opened, blob] = world.open_blob(client, world.digest.to_string());
-    ASSERT_EQ(opened, 0);
+}
+
+TEST_F(LibraryTest, ADaemonThatIsGoneIsSaidInTime)
+{
+    OpenedLibrary world{200};
     world.stop();
-    EXPECT_EQ(world.read(blob, 0, 4096).first, -ETIMEDOUT);
+    EXPECT_EQ(world.read(world.blob, 0, 4096).first, -ETIMEDOUT);
 }
 
 } // namespace
