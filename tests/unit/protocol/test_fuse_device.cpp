@@ -2,6 +2,7 @@
 //
 // Over a real mount: skipped where this process may not make one. Whoever uses the file system is another thread, as
 // the loop's must not.
+#include "protocol/cookie_path.hpp"
 #include "protocol/fuse_device.hpp"
 #include "protocol/fuse_mount.hpp"
 #include "tests/support/loop_fixture.hpp"
@@ -202,6 +203,28 @@ TEST_F(FuseDeviceTest, AHoleWhereTheCoreBelievedDataIsToldToTheCoreOnce)
     EXPECT_EQ(handler_.count("read " + range.to_string()), 2U);
     EXPECT_EQ(read(fd, 8 * kBlockSize, kBlockSize).first, 'h');
     EXPECT_EQ(handler_.count("read " + range.to_string()), 3U); // what is there is not asked for twice
+    close_blob(fd);
+}
+
+TEST_F(FuseDeviceTest, BlocksThatWereNeverWrittenAreAHoleAndNoZeros)
+{
+    handler_.serve_read = [this](ReadRequest request) {
+        if (request.found_hole) {
+            auto data = filled(kBlockSize, 'w');
+            ASSERT_TRUE(handler_.handles.at(request.object)->write(request.range.begin(), data.bytes()));
+        }
+        request.pending.complete();
+    };
+    const auto fd = open_blob();
+    ASSERT_GE(fd, 0);
+    {
+        const auto place = dir_.path() / cookie_path("erofs,dom0", kBlob);
+        const UniqueFd file{kAdoptFd, ::open(place.c_str(), O_RDWR | O_CLOEXEC)};
+        ASSERT_EQ(::fallocate(file.get(), 0, 0, kSize), 0);
+        std::string bytes(kSize, '?');
+        ASSERT_EQ(::pread(file.get(), bytes.data(), bytes.size(), 0), std::ssize(bytes)); // zeros are in memory now
+    }
+    EXPECT_EQ(read(fd, 8 * kBlockSize, kBlockSize).first, 'w');
     close_blob(fd);
 }
 
