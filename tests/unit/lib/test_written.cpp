@@ -120,6 +120,10 @@ TEST_F(WrittenTest, NoHoleIsReadAheadIntoMemory)
     for (std::uint64_t at = 0; at < kHalf; at += kPage) { // in order, so that the kernel would like to read ahead
         ASSERT_EQ(file->read(at, bytes), 0);
     }
+    ASSERT_EQ(::posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_DONTNEED), 0);
+    for (std::uint64_t at = 0; at < kHalf; at += kPage) { // as whoever was lent the descriptor
+        ASSERT_EQ(::pread(file->fd(), bytes.data(), kPage, static_cast<off_t>(at)), ssize_t{kPage});
+    }
     void* mapped = ::mmap(nullptr, 2 * kHalf, PROT_READ, MAP_SHARED, fd_.get(), 0);
     ASSERT_NE(mapped, MAP_FAILED);
     std::vector<unsigned char> resident(2 * kHalf / kPage);
