@@ -21,6 +21,8 @@ namespace sluice {
 
 namespace {
 
+constexpr milliseconds kLookAgain{100}; ///< at a child that cannot be watched
+
 int check(int result, const char* what)
 {
     if (result < 0) {
@@ -60,6 +62,10 @@ EventLoop::EventLoop() : thread_{std::this_thread::get_id()}
     sd_event_source* source = nullptr;
     check(sd_event_add_io(event, &source, fd, EPOLLIN, &EventLoop::on_wakeup, this), "cannot watch an eventfd");
     wakeup_source_.reset(source);
+    const auto never = [](sd_event_source*, std::uint64_t, void*) noexcept { return 0; };
+    check(sd_event_add_time(event, &source, CLOCK_MONOTONIC, 0, 0, never, nullptr), "cannot make a timer");
+    clock_.reset(source);
+    check(sd_event_source_set_enabled(source, SD_EVENT_OFF), "cannot stop a timer");
 }
 
 EventLoop::~EventLoop()
@@ -241,22 +247,34 @@ SignalSource::~SignalSource() = default;
 ChildSource::ChildSource(EventLoop& loop, int pid, UniqueFunction<void(int)> callback)
     : pid_{pid}, callback_{std::make_shared<UniqueFunction<void(int)>>(std::move(callback))}
 {
-    const auto fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-    if (fd < 0) {
-        throw std::system_error{errno, std::system_category(), "pidfd_open"};
-    }
-    pidfd_ = UniqueFd{kAdoptFd, fd};
-    source_ = std::make_unique<IoSource>(loop, fd, EPOLLIN, [this](std::uint32_t) {
-        int status = -1;
-        if (::waitpid(pid_, &status, WNOHANG) == 0) {
+    pidfd_ = UniqueFd{kAdoptFd, static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
+    if (pidfd_) {
+        try {
+            source_ = std::make_unique<IoSource>(loop, pidfd_.get(), EPOLLIN, [this](std::uint32_t) { look(); });
             return;
+        } catch (const std::system_error&) {
+            pidfd_.reset();
         }
-        const auto told = callback_; // the callback may destroy this object
-        source_.reset();
-        (*told)(status);
-    });
+    }
+    again_ = std::make_unique<Timer>(loop, [this] { look(); });
+    again_->arm(kLookAgain);
 }
 
 ChildSource::~ChildSource() = default;
+
+void ChildSource::look()
+{
+    int status = -1;
+    if (::waitpid(pid_, &status, WNOHANG) == 0) {
+        if (again_ != nullptr) {
+            again_->arm(kLookAgain);
+        }
+        return;
+    }
+    const auto told = callback_; // the callback may destroy this object
+    source_.reset();
+    again_.reset();
+    (*told)(status);
+}
 
 } // namespace sluice

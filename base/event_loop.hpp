@@ -70,6 +70,7 @@ private:
     UniqueFd wakeup_;
     std::mutex mutex_;
     std::vector<UniqueFunction<void()>> posted_; // guarded by mutex_
+    EventSourcePtr clock_;                       // all timers share its descriptor: none fails for want of one
     EventSourcePtr wakeup_source_;               // last: its callback touches all of the above
 };
 
@@ -122,7 +123,8 @@ private:
     std::shared_ptr<State> state_;
 };
 
-/// Tells when a child process has ended, with its wait status (-1 when it could not be had). One-shot.
+/// Tells when a child process has ended, with its wait status (-1 when it could not be had). One-shot. Never fails:
+/// while there is no descriptor to be had for the watch, the child is looked at now and then.
 class ChildSource {
 public:
     ChildSource(EventLoop& loop, int pid, UniqueFunction<void(int)> callback);
@@ -131,10 +133,13 @@ public:
     ~ChildSource();
 
 private:
+    void look();
+
     UniqueFd pidfd_;
     int pid_;
     std::shared_ptr<UniqueFunction<void(int)>> callback_;
     std::unique_ptr<IoSource> source_;
+    std::unique_ptr<Timer> again_; // where there is no source
 };
 
 } // namespace sluice

@@ -17,6 +17,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -90,7 +91,12 @@ public:
         , ended_{loop}
         , child_{loop, pid, [this](int status) { on_exit(status); }}
     {
-        output_.emplace(loop, socket_.get(), EPOLLIN, [this](std::uint32_t) { (void)read_some(); });
+        try {
+            output_.emplace(loop, socket_.get(), EPOLLIN, [this](std::uint32_t) { (void)read_some(); });
+        } catch (const std::system_error& error) {
+            ::kill(pid, SIGKILL); // its end is told in any case
+            output_text_ = error.what();
+        }
     }
 
     HelperProcess(const HelperProcess&) = delete;

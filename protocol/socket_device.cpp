@@ -160,15 +160,19 @@ void SocketDevice::add(UniqueFd socket, const SocketPeer& peer)
             "library socket: refused process {} of user {}: neither root nor in a library-group", peer.pid, peer.uid
         );
     }
-    auto client = std::make_shared<SocketClient>(
-        loop_,
-        std::move(socket),
-        refused,
-        SocketClient::Surroundings{*objects_, names_, stats_, config_.limits, config_.patience},
-        [this, peer](SocketClient& who, const std::string& why) { ended(who, peer, why); }
-    );
-    auto* raw = client.get();
-    clients_.emplace(raw, Connected{std::move(client), peer.uid, stats_.clients, refused != 0});
+    try {
+        auto client = std::make_shared<SocketClient>(
+            loop_,
+            std::move(socket),
+            refused,
+            SocketClient::Surroundings{*objects_, names_, stats_, config_.limits, config_.patience},
+            [this, peer](SocketClient& who, const std::string& why) { ended(who, peer, why); }
+        );
+        auto* raw = client.get();
+        clients_.emplace(raw, Connected{std::move(client), peer.uid, stats_.clients, refused != 0});
+    } catch (const std::system_error& error) {
+        log::warning("library socket: cannot serve a connection: {}", error.what()); // it is closed
+    }
 }
 
 void SocketDevice::ended(SocketClient& client, const SocketPeer& peer, const std::string& why)

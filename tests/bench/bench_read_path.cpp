@@ -4,6 +4,7 @@
 // kinds of bare: "curl" throws the bytes away; "stored" writes them to the same disk, unproved, which is the least that
 // any cache has to do. All readers are threads of this process; loopback serves as the network, and --wire and --delay
 // make it one.
+#include "fetcher/http_client.hpp"
 #include "tests/bench/bare_curl.hpp"
 #include "tests/bench/rig.hpp"
 #include "tests/bench/wire.hpp"
@@ -14,8 +15,8 @@
 namespace sluice::bench {
 namespace {
 
-constexpr std::uint64_t kKernelRead = 128U << 10; ///< what the kernel's readahead asks for
-constexpr unsigned kBareConnections = 8;          ///< of the bare parallel download; the daemon has as many
+constexpr std::uint64_t kKernelRead = 128U << 10;                              ///< what the kernel's readahead asks for
+const unsigned kBareConnections = fetcher::HttpOptions{}.connections_per_host; ///< as many as the daemon has
 
 struct Options {
     std::uint64_t mib = 1024;
