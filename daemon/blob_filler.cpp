@@ -42,10 +42,13 @@ BlobFiller::BlobFiller(
     , planner_{policy.read, tree_->blob().erofs_size}
     , timer_{services.loop, [this] { answer_overdue(); }}
     , fetches_{services.loop}
-{}
+{
+    tree_->watch(this, [this](ByteRange range) { holes_.written(range); });
+}
 
 BlobFiller::~BlobFiller()
 {
+    tree_->unwatch(this);
     fetches_.cancel_all();
 }
 
@@ -227,6 +230,7 @@ void BlobFiller::landed(ByteRange range)
 {
     in_flight_.remove(range);
     holes_.written(range);
+    tree_->written(this, range);
     answer_settled(range);
 }
 

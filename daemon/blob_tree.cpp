@@ -122,6 +122,15 @@ Task<bool> BlobTree::load_from_disk(trust::TreeRun run)
     co_return true;
 }
 
+void BlobTree::written(const void* by, ByteRange range) const
+{
+    for (const auto& [who, tell] : watchers_) {
+        if (who != by) {
+            tell(range);
+        }
+    }
+}
+
 Task<Result<std::vector<std::byte>>> BlobTree::fetch_bytes(ByteRange range, Deadline deadline)
 {
     CollectSink sink{range.size()};

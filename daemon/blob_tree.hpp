@@ -13,6 +13,8 @@
 #include "trust/merkle_tree.hpp"
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -50,6 +52,14 @@ public:
     /// the loop, or the result says that it has to be prepared again (the memory bound has dropped it meanwhile).
     [[nodiscard]] Result<std::vector<Digest>> expected(ByteRange data);
 
+    /// Openings of the blob, by several front ends, hear here of what others of them have written. `who` is only a
+    /// name.
+    void watch(const void* who, std::function<void(ByteRange)> told) { watchers_[who] = std::move(told); }
+
+    void unwatch(const void* who) { watchers_.erase(who); }
+
+    void written(const void* by, ByteRange range) const;
+
     /// Fetches bytes of the blob into memory, unproved.
     [[nodiscard]] Task<Result<std::vector<std::byte>>> fetch_bytes(ByteRange range, Deadline deadline);
 
@@ -64,6 +74,7 @@ private:
     BlobInfo blob_;
     trust::MerkleTree tree_;
     SingleFlight<RunKey, Result<void>> loading_;
+    std::map<const void*, std::function<void(ByteRange)>> watchers_;
 };
 
 } // namespace sluice::daemon
