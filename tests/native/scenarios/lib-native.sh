@@ -5,16 +5,27 @@ set -euo pipefail
 . "${SLUICE_SOURCE_DIR:?is set by run-native}/tests/vm/scenarios/lib-sluice.sh"
 native=$SLUICE_SOURCE_DIR/tests/native
 
-# userland DIR: python and all that it needs to run in there after a chroot.
+# What run_userland's program needs.
+imports='import collections, csv, decimal, email, hashlib, html, http.client, json, random, re, sqlite3, ssl, sys, tarfile, unittest'
+
+# userland DIR: python and all that it needs to run in there after a chroot; in a guest, which is slow, no more than that.
 userland() {
-    local python library
+    local python lib library
     python=$(readlink -f /usr/bin/python3)
-    mkdir -p "$1/bin" "$1/usr/lib" "$1/tmp"
+    lib=/usr/lib/$(basename "$python")
+    mkdir -p "$1/bin" "$1$lib" "$1/tmp"
     cp "$python" "$1/bin/python3"
-    cp -r "/usr/lib/$(basename "$python")" "$1/usr/lib/"
-    rm -rf "$1/usr/lib/$(basename "$python")"/{test,dist-packages,config-*,idlelib,lib2to3,distutils,ensurepip,pydoc_data,tkinter,turtledemo}
-    for library in $(ldd "$python" "/usr/lib/$(basename "$python")"/lib-dynload/*.so | grep -o '/[^ ]*\.so[^ ]*' |
-        grep -v lib-dynload | sort -u); do
+    if [ "$SLUICE_KERNEL" = native ]; then
+        cp -r "$lib" "$1/usr/lib/"
+        rm -rf "$1$lib"/{test,dist-packages,config-*}
+    else
+        "$python" -I -c "$imports"'
+for module in list(sys.modules.values()):
+    for path in (getattr(module, "__file__", None), getattr(module, "__cached__", None)):
+        if path and path.startswith(sys.argv[1] + "/"):
+            print(path)' "$lib" | sort -u | xargs cp --parents -t "$1"
+    fi
+    for library in $(ldd "$python" "$1$lib"/lib-dynload/*.so | grep -o '/[^ ]*\.so[^ ]*' | grep -v lib-dynload | sort -u); do
         mkdir -p "$1$(dirname "$library")"
         cp -L "$library" "$1$library"
     done
@@ -22,8 +33,7 @@ userland() {
 
 # run_userland DIR: a program from the image, with libraries and modules from the image.
 run_userland() {
-    chroot "$1" /bin/python3 -c '
-import collections, csv, decimal, email, hashlib, html, http.client, json, random, re, sqlite3, ssl, tarfile, unittest
+    chroot "$1" /bin/python3 -c "$imports"'
 print(json.dumps({"sum": hashlib.sha256(b"sluice").hexdigest()}))'
 }
 
