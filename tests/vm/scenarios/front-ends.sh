@@ -61,7 +61,7 @@ change() {
     rm -rf "${cache:?}"/*
     publish "$@" --from-dir "$work/tree" "$reference"
 
-    say "$* from $first to $second: a part"
+    say "${*:-plain}, from $first to $second: a part"
     daemon_with "$first"
     mount_image "$reference" "$work/mnt"
     drop_caches
