@@ -40,6 +40,7 @@ public:
             ->default_val(std::string{kDefaultSocket})
             ->check(check_socket);
         app_.add_flag("--json", out_.json, "Print JSON for programs");
+        app_.footer("'sluicectl COMMAND --help' and sluicectl(1) tell more.");
         add_mounting();
         add_listing();
         add_publish();

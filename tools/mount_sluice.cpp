@@ -32,8 +32,8 @@ constexpr const char* kHelp = "usage: mount.sluice REF DIR [-sfnv] [-N NAMESPACE
                               "  -s             skip mount options that are not known\n"
                               "  -t TYPE        accepted, without effect\n"
                               "  -v, --verbose  say what was mounted\n"
-                              "  -h, --help     this\n"
-                              "  -V, --version  the version\n";
+                              "  -h, --help     print this\n"
+                              "  -V, --version  print the version\n";
 
 int complain(int status, const std::string& text)
 {
