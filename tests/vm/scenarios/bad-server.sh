@@ -45,7 +45,12 @@ mount_image "$proxy/app:v1" "$work/mnt"
 # The first MiB comes with the mount, as metadata. Each piece lies in another 256 KiB, so that it was not fetched before.
 wait_for 30 "the metadata to be here" idle
 next=512
-for fault in 500 503 503-soon 429 truncated short wrong-range wrong-bytes no-range whole slow garbage closed reset; do
+once=(500 503 503-soon 429 truncated short wrong-range wrong-bytes no-range whole slow garbage closed reset)
+always=(500 503-late truncated short wrong-range wrong-bytes trickle garbage closed reset)
+case $SLUICE_KERNEL in
+stock-*) once=(500 truncated wrong-bytes reset) always=(503-late wrong-bytes trickle closed) ;; # the rest is not the kernel's
+esac
+for fault in "${once[@]}"; do
     say "$fault, once: the right bytes, late"
     next=$((next + 64))
     break_next $fault 1
@@ -67,7 +72,7 @@ stop_daemon
 write_config 'read-ahead 0' 'read-deadline 6s' 'connect-timeout 2s'
 start_daemon
 mount_image "$proxy/app:v1" "$work/mnt"
-for fault in 500 503-late truncated short wrong-range wrong-bytes trickle garbage closed reset; do
+for fault in "${always[@]}"; do
     say "$fault, always: EIO, and right again afterwards"
     next=$((next + 64))
     failed=$(counter reads_failed)
