@@ -79,7 +79,7 @@ Result<std::shared_ptr<FileHandle>> open_backing_file(const Prepopulation::Targe
         if (!fresh) {
             return fail(fresh.error());
         }
-        const auto placed = fresh->commit_unfilled();
+        const auto placed = fresh->commit();
         if (placed) {
             auto file = fresh->file();
             file->moved_to(path);

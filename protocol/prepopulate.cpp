@@ -107,21 +107,6 @@ Prepopulation::~Prepopulation()
 
 Result<void> Prepopulation::commit()
 {
-    const auto missing = file_->missing({0, target_.size});
-    if (!missing) {
-        return fail(missing.error());
-    }
-    if (!missing->empty()) {
-        return fail(
-            ErrorKind::kInvalid,
-            fmt::format("{}: {} is still missing", printable(target_.cookie), missing->front().to_string())
-        );
-    }
-    return commit_unfilled();
-}
-
-Result<void> Prepopulation::commit_unfilled()
-{
     const auto store = target_.cache_dir / "cache";
     const auto volume = store / volume_directory(target_.volume);
     const auto fan = volume / fan_directory(target_.volume, target_.cookie);

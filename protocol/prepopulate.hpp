@@ -15,8 +15,8 @@
 
 namespace sluice::protocol {
 
-/// A blob that is filled before the kernel hears of it. Until commit() it lies in a private directory, and the
-/// destructor removes it from there.
+/// A blob's file, made before the kernel hears of it. Until commit() it lies in a private directory, and the destructor
+/// removes it from there.
 class Prepopulation {
 public:
     struct Target {
@@ -38,12 +38,9 @@ public:
     /// Where the proved blocks go; shared, so that workers may still hold it.
     [[nodiscard]] const std::shared_ptr<FileHandle>& file() const noexcept { return file_; }
 
-    /// Makes the file durable and puts it where the kernel looks. kInvalid while a block is missing; code() EEXIST when
-    /// there is a file of that name already.
+    /// Makes the file durable and puts it where the kernel looks, with whatever holes it has: it is filled where it
+    /// lies then. code() EEXIST when there is a file of that name already.
     [[nodiscard]] Result<void> commit();
-
-    /// The same with whatever holes the file has: for those who go on filling it where it lies then.
-    [[nodiscard]] Result<void> commit_unfilled();
 
 private:
     Prepopulation(Target target, std::shared_ptr<FileHandle> file);

@@ -1,40 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/event_loop.hpp"
 #include "tests/support/loop_fixture.hpp"
+#include "tests/support/no_descriptors.hpp"
 
 #include <array>
 #include <fcntl.h>
 #include <optional>
 #include <spawn.h>
 #include <string>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 namespace sluice {
 namespace {
-
-/// While it lives, no further descriptor can be had.
-class NoDescriptors {
-public:
-    NoDescriptors()
-    {
-        ::getrlimit(RLIMIT_NOFILE, &before_);
-        auto none = before_;
-        const int next = ::dup(STDIN_FILENO);
-        ::close(next);
-        none.rlim_cur = static_cast<rlim_t>(next);
-        ::setrlimit(RLIMIT_NOFILE, &none);
-    }
-
-    NoDescriptors(const NoDescriptors&) = delete;
-    NoDescriptors& operator=(const NoDescriptors&) = delete;
-
-    ~NoDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-
-private:
-    rlimit before_{};
-};
 
 class ChildSourceTest : public test::FdLeakTest {
 protected:
@@ -80,7 +58,7 @@ TEST_F(ChildSourceTest, NeedsNoDescriptor)
     std::optional<int> status;
     std::optional<ChildSource> child;
     {
-        const NoDescriptors none;
+        const test::NoDescriptors none;
         child.emplace(loop, pid, [&](int how) {
             status = how;
             child.reset(); // as its owners do

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/blob_filler.hpp"
-#include "tests/support/fake_blob.hpp"
-#include "tests/support/loop_fixture.hpp"
+#include "tests/support/fill_world.hpp"
 
 #include <cerrno>
 #include <gmock/gmock.h>
@@ -15,7 +13,6 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 constexpr std::uint64_t kBlocks = 1024; // 4 MiB
-constexpr std::uint64_t kChunk = 64 * 1024;
 
 class BlobFillerTest : public test::FdLeakTest {
 protected:
@@ -31,15 +28,8 @@ protected:
         FdLeakTest::TearDown();
     }
 
-    struct World {
-        World()
-        {
-            source.add(blob);
-            policy.read.read_ahead = 0;
-            policy.read.metadata_window = kBlockSize;
-            policy.read.random_window = kBlockSize;
-            open();
-        }
+    struct World : test::FillWorld {
+        World() : FillWorld{kBlocks} { open(); }
 
         void open()
         {
@@ -47,32 +37,16 @@ protected:
             filler = std::make_unique<BlobFiller>(services, policy, *tree, handle);
         }
 
-        EventLoop loop;
-        BufferPool buffers{1 << 20, kChunk};
-        WorkerPool workers{2};
-        test::FakeBlob blob{kBlocks};
-        test::FakeSource source{loop, buffers};
-        Counters counters;
-        FillServices services{loop, workers, source, nullptr, counters};
-        FillPolicy policy;
-        std::shared_ptr<test::MemoryHandle> handle = std::make_shared<test::MemoryHandle>(kBlocks * kBlockSize);
-        std::shared_ptr<test::CountingAnswerer> answerer = std::make_shared<test::CountingAnswerer>();
         std::unique_ptr<BlobFiller> filler;
-        std::uint32_t next_message = 0;
     };
 
-    MessageId read(ByteRange range, bool found_hole = true)
-    {
-        const MessageId message{world_->next_message++};
-        world_->filler->read(range, protocol::PendingRead{world_->answerer, ObjectId{1}, message}, found_hole);
-        return message;
-    }
+    MessageId read(ByteRange range, bool found_hole = true) { return world_->read(*world_->filler, range, found_hole); }
 
-    [[nodiscard]] bool answered(MessageId message) const { return world_->answerer->answers.contains(message); }
+    [[nodiscard]] bool answered(MessageId message) const { return world_->answered(message); }
 
     void wait_for(MessageId message)
     {
-        ASSERT_TRUE(test::run_until(world_->loop, [&] { return answered(message); }));
+        ASSERT_TRUE(world_->wait_for(message));
         EXPECT_EQ(world_->answerer->answers.at(message), 1U);
     }
 

@@ -3,37 +3,17 @@
 #include "lib/session.hpp"
 #include "lib/sluice_client.h"
 #include "tests/support/loop_fixture.hpp"
+#include "tests/support/no_descriptors.hpp"
 #include "tests/unit/lib/failing_memory.hpp"
 #include "tests/unit/lib/fake_daemon.hpp"
 
 #include <new>
-#include <sys/resource.h>
 
 namespace sluice::lib {
 namespace {
 
 using test::FakeConnection;
 using test::FakeDaemon;
-
-/// No number is free for another descriptor, until the end of its life.
-class NoMoreDescriptors {
-public:
-    NoMoreDescriptors()
-    {
-        ::getrlimit(RLIMIT_NOFILE, &before_);
-        auto limit = before_;
-        limit.rlim_cur = 3; // poll(2) wants room for what it is given; the standard ones are open
-        ::setrlimit(RLIMIT_NOFILE, &limit);
-    }
-
-    NoMoreDescriptors(const NoMoreDescriptors&) = delete;
-    NoMoreDescriptors& operator=(const NoMoreDescriptors&) = delete;
-
-    ~NoMoreDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-
-private:
-    rlimit before_{};
-};
 
 class ClientLimitsTest : public test::FdLeakTest {
 protected:
@@ -60,7 +40,7 @@ protected:
     /// Answers an OPEN when the receiver has no room for the descriptor.
     static void open_without_room(FakeConnection& connection, const std::vector<std::byte>& request)
     {
-        std::optional<NoMoreDescriptors> none;
+        std::optional<test::NoDescriptors> none;
         connection.serve(request, true, [&none] { none.emplace(); });
         EXPECT_TRUE(connection.take()) << "only what comes next says that the answer was received";
     }
@@ -99,7 +79,7 @@ TEST_F(ClientLimitsTest, AfterALostConnectionTheOldDescriptorDoes)
             if (number == 0 && header.opcode == SLUICE_WIRE_READ) {
                 return;
             }
-            std::optional<NoMoreDescriptors> none;
+            std::optional<test::NoDescriptors> none;
             if (number == 1 && header.opcode == SLUICE_WIRE_OPEN_BLOB) {
                 connection.serve(*request, true, [&none] { none.emplace(); });
                 const auto read = connection.take();

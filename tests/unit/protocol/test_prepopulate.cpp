@@ -92,15 +92,11 @@ TEST_F(PrepopulateTest, ASizeWithinABlockIsKeptInTheAttributeOnly)
     EXPECT_EQ(find_committed(dir_.path(), "erofs,dom0", "blob")->size, kBlockSize + 1);
 }
 
-TEST_F(PrepopulateTest, NothingIsCommittedWhileABlockIsMissing)
+TEST_F(PrepopulateTest, WhatIsNotCommittedIsRemoved)
 {
     {
         auto filling = Prepopulation::begin(target());
-        auto data = filled(kBlockSize, 7);
-        ASSERT_TRUE(filling->file()->write(kBlockSize, data.bytes()).has_value());
-        const auto committed = filling->commit();
-        ASSERT_FALSE(committed.has_value());
-        EXPECT_NE(committed.error().text().find("0-4095"), std::string::npos);
+        ASSERT_TRUE(filling.has_value()) << filling.error().text();
         EXPECT_EQ(private_files(), 1U);
     }
     EXPECT_EQ(private_files(), 0U);
