@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "daemon/config.hpp"
+#include "daemon/config/config.hpp"
 #include "protocol/kernel_io.hpp"
 #include "protocol/system_probe.hpp"
 

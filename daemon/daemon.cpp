@@ -2,8 +2,8 @@
 #include "daemon/daemon.hpp"
 
 #include "base/log.hpp"
-#include "daemon/cookies.hpp"
-#include "daemon/library_door.hpp"
+#include "daemon/blob/cookies.hpp"
+#include "daemon/front_end/library_door.hpp"
 #include "protocol/cachefiles_device.hpp"
 #include "protocol/fuse_device.hpp"
 #include "protocol/prepopulate.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/log.hpp"
 #include "daemon/check_system.hpp"
-#include "daemon/config.hpp"
+#include "daemon/config/config.hpp"
 #include "daemon/daemon.hpp"
 #include "daemon/detach.hpp"
 #include "daemon/options.hpp"

@@ -3,7 +3,7 @@
 
 #include "base/log.hpp"
 #include "base/result.hpp"
-#include "daemon/config.hpp"
+#include "daemon/config/config.hpp"
 
 #include <cstdint>
 #include <filesystem>

@@ -2,7 +2,7 @@
 #include "tests/bench/rig.hpp"
 
 #include "base/text.hpp"
-#include "daemon/cookies.hpp"
+#include "daemon/blob/cookies.hpp"
 #include "tests/support/fake_registry.hpp"
 #include "trust/hasher.hpp"
 #include "trust/merkle_builder.hpp"

@@ -2,10 +2,10 @@
 #pragma once
 
 #include "base/worker_pool.hpp"
-#include "daemon/blob_filler.hpp"
-#include "daemon/catalogue.hpp"
-#include "daemon/config.hpp"
-#include "daemon/object_service.hpp"
+#include "daemon/blob/blob_filler.hpp"
+#include "daemon/blob/catalogue.hpp"
+#include "daemon/config/config.hpp"
+#include "daemon/front_end/object_service.hpp"
 #include "fetcher/source.hpp"
 #include "protocol/cachefiles_device.hpp"
 #include "tests/bench/workload.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // sluiced.conf: whatever is accepted must print to text that reads back as the same configuration, and whatever is
 // refused must say why.
-#include "daemon/config.hpp"
+#include "daemon/config/config.hpp"
 #include "tests/fuzz/require.hpp"
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // An image's first block: what is accepted has a block size that can be, and a size in whole blocks.
-#include "daemon/erofs_superblock.hpp"
+#include "daemon/image/erofs_superblock.hpp"
 #include "tests/fuzz/require.hpp"
 
 #include <cstddef>

@@ -17,6 +17,15 @@ ARROWS = {
     "daemon": ("base", "lib", *MIDDLE),
     "tools": ("base", "lib", *MIDDLE),
 }
+# The rooms of daemon/, and which others each may include. What lies in daemon/ itself is the composition root: it
+# includes all of them, and none of them includes it.
+ROOMS = {
+    "config": (),
+    "blob": (),
+    "image": ("blob",),
+    "front_end": ("blob", "image", "config"),
+    "control": ("blob", "image", "front_end", "config"),
+}
 # Foreign headers, and the folders that wrap them.
 FENCES = (
     (r"systemd/", ("base",)),
@@ -61,6 +70,21 @@ def own_include_fault(path, included, root):
         return f"{path.parts[0]}/ must not include {top}/ ({included})"
     if top == "lib" and path.parts[0] not in ("lib", "tests") and target.suffix != ".h":
         return f"of lib/ others may include the C header only, not {included}"
+    if path.parts[0] == "daemon" and top == "daemon":
+        return room_fault(path, target, included)
+    return None
+
+
+def room_fault(path, target, included):
+    if len(path.parts) < 3:
+        return None
+    room = path.parts[1]
+    if room not in ROOMS:
+        return f"daemon/{room}/ has no line in ROOMS of tests/lint/check_includes.py"
+    if len(target.parts) < 3:
+        return f"daemon/{room}/ must not include the composition root ({included})"
+    if target.parts[1] not in (room, *ROOMS[room]):
+        return f"daemon/{room}/ must not include daemon/{target.parts[1]}/ ({included})"
     return None
 
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What check_man_options.py holds against the manual: sluiced's directives, one a line with their arguments; with
 // --help the text that sluiced prints.
-#include "daemon/config_directives.hpp"
+#include "daemon/config/directives.hpp"
 #include "daemon/options.hpp"
 
 #include <cstdio>

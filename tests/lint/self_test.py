@@ -55,6 +55,15 @@ class Includes(Tree):
         self.assert_fine("tests/unit/cache/test_x.cpp", '#include "cache/a.hpp"')
         self.assert_fine("tests/integration/test_x.cpp", '#include "daemon/a.hpp"')
 
+    def test_rooms_of_the_daemon(self):
+        for room in ("blob", "image"):
+            self.write(f"daemon/{room}/b.hpp", "")
+        self.assert_fine("daemon/image/x.cpp", '#include "daemon/blob/b.hpp"')
+        self.assert_fine("daemon/x.cpp", '#include "daemon/image/b.hpp"')
+        self.assert_fault("daemon/blob/x.cpp", '#include "daemon/image/b.hpp"')
+        self.assert_fault("daemon/blob/x.cpp", '#include "daemon/a.hpp"')
+        self.assert_fault("daemon/attic/x.cpp", '#include "daemon/blob/b.hpp"')
+
     def test_of_lib_only_the_c_header(self):
         self.assert_fault("cache/x.cpp", '#include "lib/a.hpp"')
         self.assert_fine("cache/x.cpp", '#include "lib/sluice.h"')

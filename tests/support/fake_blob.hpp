@@ -5,7 +5,7 @@
 #pragma once
 
 #include "base/byte_range.hpp"
-#include "daemon/blob_info.hpp"
+#include "daemon/blob/blob_info.hpp"
 #include "fetcher/blob_source.hpp"
 #include "protocol/device.hpp"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/catalogue.hpp"
+#include "daemon/blob/catalogue.hpp"
 #include "tests/support/fake_blob.hpp"
 
 #include <gmock/gmock.h>

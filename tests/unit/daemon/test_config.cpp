@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/config.hpp"
-#include "daemon/config_directives.hpp"
+#include "daemon/config/config.hpp"
+#include "daemon/config/directives.hpp"
 #include "tests/support/temp_dir.hpp"
 
 #include <cstdlib>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/config_directives.hpp"
+#include "daemon/config/directives.hpp"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/text.hpp"
-#include "daemon/config_values.hpp"
+#include "daemon/config/values.hpp"
 
 #include <gtest/gtest.h>
 #include <limits>

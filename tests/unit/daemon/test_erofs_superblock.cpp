@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/erofs_superblock.hpp"
+#include "daemon/image/erofs_superblock.hpp"
 #include "tests/support/temp_dir.hpp"
 
 #include <cstdlib>

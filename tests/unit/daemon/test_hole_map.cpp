@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/hole_map.hpp"
+#include "daemon/blob/hole_map.hpp"
 #include "tests/support/fake_blob.hpp"
 
 #include <gmock/gmock.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/image_plan.hpp"
+#include "daemon/image/image_plan.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/control/control_api.hpp"
+
+#include "base/text.hpp"
+#include "daemon/blob/cookies.hpp"
+#include "daemon/control/control_json.hpp"
+#include "protocol/prepopulate.hpp"
+#include "sluice_config.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace sluice::daemon {
+
+namespace {
+
+constexpr unsigned kMethodNotAllowed = 405;
+
+ControlReply reply_with(unsigned status, const Json& json)
+{
+    return {status, json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"};
+}
+
+ControlReply reply_with(unsigned status, const Error& error)
+{
+    return reply_with(status, Json{{"error", to_json(error)}});
+}
+
+/// What the path can do; empty for a path that there is not.
+std::vector<std::string_view> methods_of(std::string_view path)
+{
+    if (path == "/v1/images") {
+        return {"GET", "POST", "DELETE"};
+    }
+    return path == "/v1/status" || path == "/v1/blobs" ? std::vector<std::string_view>{"GET"}
+                                                       : std::vector<std::string_view>{};
+}
+
+/// Refuses members that nobody knows, so that a misspelt option is never silently ignored.
+Result<ImageService::Request> parse_request(std::string_view body)
+{
+    const auto json = parse_json(body, "the request's body", ControlServer::kMaxBody);
+    if (!json) {
+        return fail(json.error());
+    }
+    const auto* reference = json_string(*json, "reference");
+    if (reference == nullptr) {
+        return fail(ErrorKind::kInvalid, "the request's body: \"reference\" must be a string");
+    }
+    ImageService::Request request{*reference, false, false};
+    for (const auto& [name, value] : json->items()) {
+        if (name == "reference") {
+            continue;
+        }
+        if ((name != "lazy_only" && name != "refresh") || !value.is_boolean()) {
+            return fail(
+                ErrorKind::kInvalid,
+                fmt::format(
+                    "the request's body: \"{}\": there are \"reference\", and \"lazy_only\" and \"refresh\", true or "
+                    "false",
+                    printable(name, 50)
+                )
+            );
+        }
+        (name == "refresh" ? request.refresh : request.lazy_only) = value.get<bool>();
+    }
+    return request;
+}
+
+} // namespace
+
+unsigned http_status(ErrorKind kind) noexcept
+{
+    switch (kind) {
+    case ErrorKind::kInvalid:
+        return 400;
+    case ErrorKind::kDenied:
+        return 403;
+    case ErrorKind::kNotFound:
+        return 404;
+    case ErrorKind::kInternal:
+        return 500;
+    case ErrorKind::kUnsupported:
+        return 501;
+    case ErrorKind::kTransient:
+    case ErrorKind::kCorrupt:
+        return 502;
+    case ErrorKind::kCancelled:
+        return 503;
+    case ErrorKind::kTimeout:
+        return 504;
+    case ErrorKind::kNoSpace:
+        return 507;
+    }
+    return 500;
+}
+
+ControlApi::ControlApi(Parts parts) : parts_{std::move(parts)} {}
+
+Task<ControlReply> ControlApi::handle(ControlRequest request)
+{
+    const auto what = fmt::format("{} {}", printable(request.method, 20), printable(request.path, 100));
+    const auto methods = methods_of(request.path);
+    if (methods.empty()) {
+        co_return reply_with(404, Error{ErrorKind::kNotFound, fmt::format("{}: there is no such path", what)});
+    }
+    if (std::ranges::find(methods, request.method) == methods.end()) {
+        co_return reply_with(
+            kMethodNotAllowed, Error{ErrorKind::kInvalid, fmt::format("{}: the path does not know this method", what)}
+        );
+    }
+    // Who may connect at all is decided by the socket's owner and mode; only root may change anything.
+    if (request.method != "GET" && request.peer.uid != 0) {
+        co_return reply_with(403, Error{ErrorKind::kDenied, fmt::format("{}: only root may do this", what)});
+    }
+    const auto result = co_await answer(std::move(request));
+    if (!result) {
+        co_return reply_with(http_status(result.error().kind()), result.error());
+    }
+    co_return reply_with(200, *result);
+}
+
+Task<Result<Json>> ControlApi::answer(ControlRequest request)
+{
+    if (request.path == "/v1/status") {
+        co_return status();
+    }
+    if (request.path == "/v1/blobs") {
+        co_return co_await blobs();
+    }
+    if (request.method == "GET") {
+        co_return images();
+    }
+    if (request.method == "DELETE") {
+        const auto reference = request.query["reference"];
+        const auto forgotten = co_await parts_.images.forget(reference);
+        if (!forgotten) {
+            co_return fail(forgotten.error());
+        }
+        co_return Json{{"reference", reference}};
+    }
+    auto wanted = parse_request(request.body);
+    if (!wanted) {
+        co_return fail(wanted.error());
+    }
+    const auto registered = co_await parts_.images.ensure(std::move(*wanted));
+    if (!registered) {
+        co_return fail(registered.error());
+    }
+    co_return to_json(*registered, parts_.config, parts_.mount_front_end);
+}
+
+Json ControlApi::status() const
+{
+    const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(SteadyClock::now() - started_).count();
+    Json status{
+        {"version", SLUICE_VERSION},
+        {"pid", ::getpid()},
+        {"uptime_seconds", uptime},
+        {"front_end", to_json(parts_.mount_front_end)},
+        {"layers_dir", parts_.config.layers_dir.string()},
+        {"domain_id", parts_.config.domain_id},
+        {"cache", describe_cache(parts_.config)},
+        {"images", parts_.images.images().size()},
+        {"blobs", {{"known", parts_.catalogue.entries().size()}, {"open", parts_.front_ends.objects_open()}}},
+        {"counters", to_json(parts_.counters)},
+        {"in_flight", {{"reads", parts_.front_ends.reads_waiting()}, {"bytes", parts_.front_ends.bytes_in_flight()}}},
+    };
+    status.update(parts_.device_status());
+    return status;
+}
+
+Json ControlApi::images() const
+{
+    Json list = Json::array();
+    for (const auto& [name, record] : parts_.images.images()) {
+        list.push_back(to_json(record, parts_.config, parts_.mount_front_end));
+    }
+    return {{"images", list}};
+}
+
+Task<Result<Json>> ControlApi::blobs()
+{
+    struct Row {
+        BlobStatus status;
+        std::shared_ptr<protocol::ObjectHandle> handle; // of a blob that is open, or being filled
+    };
+
+    std::vector<Row> rows;
+    for (const auto& [digest, entry] : parts_.catalogue.entries()) {
+        Row row;
+        row.status.blob = entry.tree->blob();
+        row.status.last_error = entry.last_error;
+        row.handle = parts_.offline.filling(digest);
+        if (const auto* filler = parts_.front_ends.find(digest); filler != nullptr) {
+            row.status.open = true;
+            row.status.last_error = filler->last_error();
+            row.handle = filler->handle();
+        }
+        rows.push_back(std::move(row));
+    }
+    // To look into files is for workers.
+    auto job =
+        [found = std::move(rows), dir = parts_.config.dir, volume = volume_of(parts_.config.domain_id)]() mutable {
+            std::vector<BlobStatus> seen;
+            for (auto& [status, handle] : found) {
+                if (handle != nullptr) {
+                    const auto present = bytes_present(*handle, status.blob.erofs_size);
+                    status.present = present ? std::optional{*present} : std::nullopt;
+                    handle.reset();
+                } else if (const auto file = protocol::find_committed(dir, volume, cookie_of(status.blob.digest))) {
+                    status.present = file->present;
+                }
+                seen.push_back(std::move(status));
+            }
+            return seen;
+        };
+    const auto listed = co_await parts_.workers.run(parts_.loop, std::move(job));
+    Json list = Json::array();
+    for (const auto& row : listed) {
+        list.push_back(to_json(row));
+    }
+    co_return Json{{"blobs", list}};
+}
+
+} // namespace sluice::daemon

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/json.hpp"
+#include "base/worker_pool.hpp"
+#include "daemon/config/config.hpp"
+#include "daemon/control/control_server.hpp"
+#include "daemon/front_end/front_ends.hpp"
+#include "daemon/front_end/offline_fill.hpp"
+#include "daemon/image/image_service.hpp"
+
+#include <functional>
+#include <string>
+
+namespace sluice::daemon {
+
+/// What the control API tells and does; docs/control-api.md is its contract. Loop thread only.
+class ControlApi {
+public:
+    struct Parts {
+        EventLoop& loop;
+        WorkerPool& workers;
+        const Config& config;
+        Counters& counters;
+        Catalogue& catalogue;
+        ImageService& images;
+        FrontEnds& front_ends;
+        OfflineFill& offline;
+        const MountFrontEnd& mount_front_end;
+        std::function<Json()> device_status; ///< what the front end has to add to the status
+    };
+
+    explicit ControlApi(Parts parts);
+
+    /// Never fails: errors are replies.
+    [[nodiscard]] Task<ControlReply> handle(ControlRequest request);
+
+private:
+    [[nodiscard]] Json status() const;
+    [[nodiscard]] Json images() const;
+    Task<Result<Json>> blobs();
+    Task<Result<Json>> answer(ControlRequest request);
+
+    Parts parts_;
+    TimePoint started_ = SteadyClock::now();
+};
+
+/// The HTTP status that stands for a kind of error.
+[[nodiscard]] unsigned http_status(ErrorKind kind) noexcept;
+
+} // namespace sluice::daemon

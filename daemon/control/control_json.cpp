@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/control/control_json.hpp"
+
+#include "daemon/blob/cookies.hpp"
+
+#include <cmath>
+#include <ctime>
+#include <fmt/chrono.h>
+#include <sys/statvfs.h>
+
+namespace sluice::daemon {
+
+namespace {
+
+Json layer_json(const cache::LayerRecord& layer, const Config& config)
+{
+    Json devices = Json::array();
+    for (const auto& device : layer.devices) {
+        devices.push_back(cookie_of(device.digest));
+    }
+    return {
+        {"digest", layer.blob.digest.to_string()},
+        {"role", "overlay-lower"},
+        {"erofs_size", layer.blob.erofs_size},
+        {"blob_size", layer.blob.blob_size},
+        {"compressed", layer.blob.compressed},
+        {"fsid", cookie_of(layer.blob.digest)},
+        {"domain_id", config.domain_id},
+        {"mount_name", layer.blob.digest.hex()},
+        {"devices", devices},
+    };
+}
+
+std::string rfc3339(cache::WallTime time)
+{
+    return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(time)));
+}
+
+} // namespace
+
+Json to_json(const Counters& c)
+{
+    return {
+        {"opens", c.opens},
+        {"opens_rejected", c.opens_rejected},
+        {"closes", c.closes},
+        {"reads", c.reads},
+        {"reads_already_there", c.reads_already_there},
+        {"reads_failed", c.reads_failed},
+        {"deadline_misses", c.deadline_misses},
+        {"fetches", c.fetches},
+        {"fetch_failures", c.fetch_failures},
+        {"bytes_fetched", c.bytes_fetched},
+        {"tree_bytes_fetched", c.tree_bytes_fetched},
+        {"bytes_written", c.bytes_written},
+        {"verify_failures", c.verify_failures},
+        {"write_failures", c.write_failures},
+    };
+}
+
+Json to_json(const Error& error)
+{
+    return {{"kind", std::string{to_string(error.kind())}}, {"message", error.text()}};
+}
+
+Json to_json(const MountFrontEnd& front_end)
+{
+    Json refused = Json::array();
+    for (const auto& other : front_end.refused) {
+        refused.push_back({{"name", other.name}, {"why", other.why}});
+    }
+    Json json{{"name", front_end.name}, {"why", front_end.why}, {"refused", refused}};
+    if (!front_end.blobs_dir.empty()) {
+        json["blobs_dir"] = front_end.blobs_dir;
+    }
+    return json;
+}
+
+Json to_json(const cache::ImageRecord& image, const Config& config, const MountFrontEnd& front_end)
+{
+    Json layers = Json::array();
+    for (const auto& layer : image.layers) {
+        layers.push_back(layer_json(layer, config));
+    }
+    Json json{
+        {"reference", image.reference},
+        {"repository", image.repository},
+        {"manifest_digest", image.manifest_digest.to_string()},
+        {"index_digest", image.index_digest ? Json(image.index_digest->to_string()) : Json(nullptr)},
+        {"signed_by", image.signer_name},
+        {"signer_key", image.signer_key},
+        {"verified_at", rfc3339(image.verified_at)},
+        {"front_end", front_end.name},
+        {"layers_dir", config.layers_dir.string()},
+        {"layers", layers},
+    };
+    if (!front_end.blobs_dir.empty()) {
+        json["blobs_dir"] = front_end.blobs_dir;
+    }
+    return json;
+}
+
+Json describe_cache(const Config& config)
+{
+    Json cache{{"dir", config.dir.string()}};
+
+    struct statvfs space {};
+
+    if (::statvfs(config.dir.c_str(), &space) == 0) {
+        cache["free_bytes"] = space.f_bavail * space.f_frsize;
+        cache["total_bytes"] = space.f_blocks * space.f_frsize;
+    }
+    cache["limits"] = {
+        {"brun", config.blocks.run},
+        {"bcull", config.blocks.cull},
+        {"bstop", config.blocks.stop},
+        {"frun", config.files.run},
+        {"fcull", config.files.cull},
+        {"fstop", config.files.stop},
+    };
+    return cache;
+}
+
+Json to_json(const BlobStatus& status)
+{
+    Json json{
+        {"digest", status.blob.digest.to_string()},
+        {"erofs_size", status.blob.erofs_size},
+        {"blob_size", status.blob.blob_size},
+        {"present", nullptr},
+        {"percent", nullptr},
+        {"open", status.open},
+        {"complete", status.present == status.blob.erofs_size},
+        {"repositories", status.blob.repositories},
+        {"last_error", status.last_error ? to_json(*status.last_error) : Json(nullptr)},
+    };
+    if (status.present) {
+        const auto part = static_cast<double>(*status.present) / static_cast<double>(status.blob.erofs_size);
+        json["present"] = *status.present;
+        json["percent"] = std::round(part * 1000) / 10;
+    }
+    return json;
+}
+
+} // namespace sluice::daemon

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/control/control_server.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <fmt/format.h>
+#include <microhttpd.h>
+#include <optional>
+#include <stdexcept>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <system_error>
+#include <unistd.h>
+
+namespace sluice::daemon {
+
+struct ControlServer::Connection {
+    MHD_Connection* mhd = nullptr;
+    ControlRequest request;
+    std::optional<ControlReply> reply;
+    bool started = false;
+    bool suspended = false;
+    bool body_too_large = false;
+};
+
+namespace {
+
+[[noreturn]] void fail_socket(const std::string& path, const char* what)
+{
+    throw std::system_error{errno, std::system_category(), fmt::format("control socket {}: {}", path, what)};
+}
+
+/// A socket file that nobody answers on is left over from a crash; one that somebody answers on is a second daemon's.
+void remove_stale(const std::string& path, const sockaddr_un& address)
+{
+    const UniqueFd probe{kAdoptFd, ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    const auto* generic = static_cast<const sockaddr*>(static_cast<const void*>(&address));
+    if (probe && ::connect(probe.get(), generic, sizeof address) == 0) {
+        throw std::runtime_error{
+            fmt::format("control socket {}: another sluiced answers on it; stop that one first", path)};
+    }
+
+    struct stat info {};
+
+    if (::lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) {
+        ::unlink(path.c_str());
+    }
+}
+
+int listen_on(const ControlServer::Options& options)
+{
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (options.socket_path.size() >= sizeof address.sun_path) {
+        throw std::runtime_error{fmt::format(
+            "control socket {}: the path is longer than {} bytes", options.socket_path, sizeof address.sun_path - 1
+        )};
+    }
+    std::memcpy(address.sun_path, options.socket_path.data(), options.socket_path.size());
+    remove_stale(options.socket_path, address);
+    UniqueFd fd{kAdoptFd, ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    if (!fd) {
+        fail_socket(options.socket_path, "socket");
+    }
+    // Nobody may connect between bind() and chmod(): the socket is born with no permissions at all.
+    const auto old_mask = ::umask(0777);
+    const auto* generic = static_cast<const sockaddr*>(static_cast<const void*>(&address));
+    const int bound = ::bind(fd.get(), generic, sizeof address);
+    ::umask(old_mask);
+    if (bound != 0) {
+        fail_socket(options.socket_path, "bind");
+    }
+    if (options.group != static_cast<gid_t>(-1) && ::chown(options.socket_path.c_str(), 0, options.group) != 0) {
+        fail_socket(options.socket_path, "chown");
+    }
+    if (::chmod(options.socket_path.c_str(), options.mode) != 0) {
+        fail_socket(options.socket_path, "chmod");
+    }
+    if (::listen(fd.get(), SOMAXCONN) != 0) {
+        fail_socket(options.socket_path, "listen");
+    }
+    return fd.release();
+}
+
+} // namespace
+
+/// Trampolines: nothing may be thrown through libmicrohttpd.
+struct ControlServer::Callbacks {
+    static MHD_Result query_value(void* out, MHD_ValueKind, const char* key, const char* value)
+    {
+        static_cast<std::map<std::string, std::string>*>(out)->insert_or_assign(key, value == nullptr ? "" : value);
+        return MHD_YES;
+    }
+
+    static Connection* begin(ControlServer& self, MHD_Connection* mhd, const char* url, const char* method)
+    {
+        auto connection = std::make_unique<Connection>();
+        connection->mhd = mhd;
+        connection->request.method = method;
+        connection->request.path = url;
+        MHD_get_connection_values(mhd, MHD_GET_ARGUMENT_KIND, &Callbacks::query_value, &connection->request.query);
+        const auto* info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+        ucred credentials{};
+        socklen_t size = sizeof credentials;
+        if (info != nullptr && ::getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0) {
+            connection->request.peer = {credentials.pid, credentials.uid, credentials.gid};
+        }
+        auto* raw = connection.get();
+        self.connections_.emplace(raw, std::move(connection));
+        return raw;
+    }
+
+    static MHD_Result queue(MHD_Connection* mhd, const ControlReply& reply)
+    {
+        auto* response = MHD_create_response_from_buffer(
+            reply.json.size(),
+            const_cast<char*>(reply.json.data()), // NOLINT: copied, as the next argument says
+            MHD_RESPMEM_MUST_COPY
+        );
+        if (response == nullptr) {
+            return MHD_NO;
+        }
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+        const auto queued = MHD_queue_response(mhd, reply.status, response);
+        MHD_destroy_response(response);
+        return queued;
+    }
+
+    static MHD_Result access(
+        void* server,
+        MHD_Connection* mhd,
+        const char* url,
+        const char* method,
+        const char*,
+        const char* upload,
+        size_t* upload_size,
+        void** context
+    ) noexcept
+    {
+        try {
+            auto& self = *static_cast<ControlServer*>(server);
+            if (*context == nullptr) {
+                *context = begin(self, mhd, url, method);
+                return MHD_YES;
+            }
+            auto* connection = static_cast<Connection*>(*context);
+            if (*upload_size > 0) {
+                auto& body = connection->request.body;
+                connection->body_too_large |= body.size() + *upload_size > kMaxBody;
+                if (!connection->body_too_large) {
+                    body.append(upload, *upload_size);
+                }
+                *upload_size = 0;
+                return MHD_YES;
+            }
+            if (connection->body_too_large) {
+                return queue(mhd, {413, R"({"error":{"kind":"invalid","message":"the request's body is too large"}})"});
+            }
+            if (!connection->started) {
+                connection->started = true;
+                self.tasks_.spawn(self.serve(connection));
+            }
+            if (connection->reply) {
+                return queue(mhd, *connection->reply);
+            }
+            connection->suspended = true;
+            MHD_suspend_connection(mhd);
+            return MHD_YES;
+        } catch (...) { // out of memory: this connection is closed, the daemon lives
+            return MHD_NO;
+        }
+    }
+
+    static void completed(void* server, MHD_Connection*, void** context, MHD_RequestTerminationCode) noexcept
+    {
+        auto& self = *static_cast<ControlServer*>(server);
+        self.connections_.erase(static_cast<Connection*>(*context));
+        *context = nullptr;
+    }
+};
+
+ControlServer::ControlServer(EventLoop& loop, const Options& options, Handler handler)
+    : handler_{std::move(handler)}, socket_path_{options.socket_path}, tasks_{loop}
+{
+    const int listener = listen_on(options); // libmicrohttpd closes it
+    daemon_ = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME,
+        0,
+        nullptr,
+        nullptr,
+        &Callbacks::access,
+        this,
+        MHD_OPTION_LISTEN_SOCKET,
+        listener,
+        MHD_OPTION_NOTIFY_COMPLETED,
+        &Callbacks::completed,
+        this,
+        MHD_OPTION_CONNECTION_LIMIT,
+        kMaxConnections,
+        MHD_OPTION_CONNECTION_TIMEOUT,
+        60U,
+        MHD_OPTION_END
+    );
+    if (daemon_ == nullptr) {
+        ::close(listener);
+        throw std::runtime_error{fmt::format("control socket {}: cannot start the HTTP server", socket_path_)};
+    }
+    timer_ = std::make_unique<Timer>(loop, [this] { run(); });
+    const auto* info = MHD_get_daemon_info(daemon_, MHD_DAEMON_INFO_EPOLL_FD);
+    source_ = std::make_unique<IoSource>(loop, info->epoll_fd, EPOLLIN, [this](std::uint32_t) { run(); });
+}
+
+ControlServer::~ControlServer()
+{
+    tasks_.cancel_all();
+    source_.reset();
+    timer_.reset();
+    // libmicrohttpd may not be stopped with suspended connections.
+    for (const auto& [raw, connection] : connections_) {
+        if (connection->suspended) {
+            connection->reply = {503, R"({"error":{"kind":"cancelled","message":"sluiced is stopping"}})"};
+            connection->suspended = false;
+            MHD_resume_connection(connection->mhd);
+        }
+    }
+    MHD_run(daemon_);
+    MHD_stop_daemon(daemon_);
+    ::unlink(socket_path_.c_str());
+}
+
+void ControlServer::run()
+{
+    MHD_run(daemon_);
+    MHD_UNSIGNED_LONG_LONG wait = 0;
+    if (MHD_get_timeout(daemon_, &wait) == MHD_YES) {
+        timer_->arm(milliseconds{static_cast<std::int64_t>(wait)});
+    } else {
+        timer_->cancel();
+    }
+}
+
+Task<void> ControlServer::serve(Connection* connection)
+{
+    // The connection outlives this task: it is completed only after a reply was queued, or by the destructor.
+    auto request = std::move(connection->request);
+    auto reply = co_await handler_(std::move(request));
+    connection->reply = std::move(reply);
+    if (connection->suspended) {
+        connection->suspended = false;
+        MHD_resume_connection(connection->mhd);
+        timer_->arm(milliseconds{0}); // run() from the loop, not from whatever ended the task
+    }
+}
+
+} // namespace sluice::daemon

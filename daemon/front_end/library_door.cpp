@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/front_end/library_door.hpp"
+
+#include "base/text.hpp"
+#include "daemon/blob/cookies.hpp"
+#include "fetcher/reference.hpp"
+
+#include <cerrno>
+#include <fmt/format.h>
+#include <grp.h>
+
+namespace sluice::daemon {
+
+std::filesystem::path library_socket(const Config& config)
+{
+    return config.library_socket.value_or(config.control_socket.parent_path() / "blobs.sock");
+}
+
+Result<Digest> find_part(
+    const std::map<std::string, cache::ImageRecord>& images,
+    const std::string& reference,
+    std::uint32_t layer,
+    std::uint32_t device
+)
+{
+    const auto parsed = fetcher::Reference::parse(reference);
+    if (!parsed) {
+        return fail(ErrorKind::kInvalid, parsed.error().text(), EINVAL);
+    }
+    const auto found = images.find(parsed->to_string());
+    const auto* part =
+        found != images.end() && layer < found->second.layers.size() ? &found->second.layers[layer] : nullptr;
+    if (part == nullptr || device > part->devices.size()) {
+        return fail(
+            ErrorKind::kNotFound,
+            fmt::format("{}: no layer {}, device {} of a registered image", printable(reference), layer, device),
+            ENOENT
+        );
+    }
+    return device == 0 ? part->blob.digest : part->devices[device - 1].digest;
+}
+
+Result<std::unique_ptr<protocol::SocketDevice>> make_library_device(
+    EventLoop& loop,
+    WorkerPool& workers,
+    const Config& config,
+    std::filesystem::path private_dir,
+    Catalogue& catalogue,
+    const std::map<std::string, cache::ImageRecord>& images
+)
+{
+    protocol::SocketDevice::Config device;
+    device.socket = library_socket(config);
+    device.place = {config.dir, std::move(private_dir), volume_of(config.domain_id)};
+    for (const auto& name : config.library_groups) {
+        const auto* group = ::getgrnam(name.c_str()); // NOLINT(concurrency-mt-unsafe): only the loop asks
+        if (group == nullptr) {
+            return fail(ErrorKind::kNotFound, fmt::format("library-group: there is no group \"{}\"", name));
+        }
+        device.groups.push_back(group->gr_gid);
+    }
+    protocol::SocketNames names;
+    names.has_blob = [&catalogue](const Digest& digest) { return catalogue.find(digest) != nullptr; };
+    names.find_part = [&images](const std::string& reference, std::uint32_t layer, std::uint32_t part) {
+        return find_part(images, reference, layer, part);
+    };
+    return std::make_unique<protocol::SocketDevice>(loop, workers, std::move(device), std::move(names));
+}
+
+Json describe_library(const Config& config, const protocol::SocketStats& stats)
+{
+    return {
+        {"socket", library_socket(config).string()},
+        {"groups", config.library_groups},
+        {"clients", stats.connected},
+        {"clients_seen", stats.clients},
+        {"clients_refused", stats.refused},
+        {"open_objects", stats.open_objects},
+        {"opens", stats.opens},
+        {"opens_rejected", stats.opens_rejected},
+        {"reads", stats.reads},
+        {"reads_failed", stats.reads_failed},
+        {"cancelled", stats.cancelled},
+        {"malformed", stats.malformed},
+        {"stalled", stats.stalled},
+    };
+}
+
+} // namespace sluice::daemon

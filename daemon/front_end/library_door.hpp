@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/json.hpp"
+#include "base/result.hpp"
+#include "cache/records.hpp"
+#include "daemon/blob/catalogue.hpp"
+#include "daemon/config/config.hpp"
+#include "protocol/socket_device.hpp"
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+
+namespace sluice::daemon {
+
+/// What the configuration says, or blobs.sock beside the control socket.
+[[nodiscard]] std::filesystem::path library_socket(const Config& config);
+
+/// The blob that is layer `layer` (from the bottom, from 0) of a registered image, or its device `device` (from 1; 0 is
+/// the layer itself). Nothing is asked of any registry. Pure.
+[[nodiscard]] Result<Digest> find_part(
+    const std::map<std::string, cache::ImageRecord>& images,
+    const std::string& reference,
+    std::uint32_t layer,
+    std::uint32_t device
+);
+
+/// The front end for libsluice. Fails for groups that do not exist. `private_dir`: for new cache files; `catalogue` and
+/// `images` outlive the device.
+[[nodiscard]] Result<std::unique_ptr<protocol::SocketDevice>> make_library_device(
+    EventLoop& loop,
+    WorkerPool& workers,
+    const Config& config,
+    std::filesystem::path private_dir,
+    Catalogue& catalogue,
+    const std::map<std::string, cache::ImageRecord>& images
+);
+
+/// For `sluicectl status`.
+[[nodiscard]] Json describe_library(const Config& config, const protocol::SocketStats& stats);
+
+} // namespace sluice::daemon

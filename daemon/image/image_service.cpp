@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/image/image_service.hpp"
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "daemon/image/erofs_superblock.hpp"
+#include "daemon/image/image_verifier.hpp"
+#include "trust/hasher.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <fmt/format.h>
+
+namespace sluice::daemon {
+
+namespace {
+
+cache::BlobRecord to_record(const BlobInfo& blob)
+{
+    cache::BlobRecord record;
+    record.digest = blob.digest;
+    record.blob_size = blob.blob_size;
+    record.erofs_size = blob.erofs_size;
+    record.tree_root = blob.root;
+    record.tree_offset = blob.tree_offset;
+    return record;
+}
+
+BlobInfo to_info(const cache::BlobRecord& record, std::vector<std::string> repositories)
+{
+    BlobInfo blob;
+    blob.digest = record.digest;
+    blob.blob_size = record.blob_size;
+    blob.erofs_size = record.erofs_size;
+    blob.tree_offset = record.tree_offset;
+    blob.root = record.tree_root;
+    blob.repositories = std::move(repositories);
+    return blob;
+}
+
+/// The first block of an image, proved.
+Task<Result<std::vector<std::byte>>> first_block(std::shared_ptr<BlobTree> tree, Deadline deadline)
+{
+    const ByteRange first{0, kBlockSize};
+    auto prepared = co_await tree->prepare(first, deadline);
+    if (!prepared) {
+        co_return fail(prepared.error());
+    }
+    const auto expected = tree->expected(first);
+    if (!expected) {
+        co_return fail(expected.error());
+    }
+    auto bytes = co_await tree->fetch_bytes(first, deadline);
+    if (bytes && trust::first_mismatch(*bytes, *expected)) {
+        co_return fail(ErrorKind::kCorrupt, "its first block does not match the signed hash tree");
+    }
+    co_return bytes;
+}
+
+Result<void> check_superblock(const ErofsSuperblock& superblock, const PlannedLayer& layer)
+{
+    if (superblock.block_size != kBlockSize) {
+        return fail(
+            ErrorKind::kUnsupported,
+            fmt::format("its blocks have {} bytes; the kernel serves {} on demand", superblock.block_size, kBlockSize)
+        );
+    }
+    if (superblock.size > layer.blob.erofs_size) {
+        return fail(
+            ErrorKind::kInvalid,
+            fmt::format("its superblock speaks of {} bytes, the manifest of {}", superblock.size, layer.blob.erofs_size)
+        );
+    }
+    if (superblock.extra_devices != layer.devices.size()) {
+        return fail(
+            ErrorKind::kInvalid,
+            fmt::format(
+                "it refers to {} device blobs, and the manifest has {}", superblock.extra_devices, layer.devices.size()
+            )
+        );
+    }
+    return {};
+}
+
+} // namespace
+
+ImageService::ImageService(
+    FillServices& services,
+    fetcher::ImageSource& source,
+    const trust::KeyRing& keys,
+    Catalogue& catalogue,
+    ImageStore& store,
+    CompleteBlob complete,
+    Options options
+)
+    : source_{source}
+    , keys_{keys}
+    , catalogue_{catalogue}
+    , store_{store}
+    , complete_{std::move(complete)}
+    , options_{std::move(options)}
+    , registering_{services.loop}
+    , completing_{services.loop}
+{}
+
+Result<void> ImageService::load()
+{
+    auto images = store_.load_images();
+    if (!images) {
+        return fail(images.error());
+    }
+    for (auto& image : *images) {
+        if (!trusts(image)) {
+            log::warning("{}: the key that signed it is no longer trusted; it is not served", image.reference);
+            continue;
+        }
+        if (const auto added = add_to_catalogue(image); !added) {
+            log::error("{}: {}", image.reference, added.error().text());
+            continue;
+        }
+        auto name = image.reference;
+        images_.emplace(std::move(name), std::move(image));
+    }
+    return {};
+}
+
+bool ImageService::trusts(const cache::ImageRecord& image) const
+{
+    return std::ranges::any_of(keys_.keys(), [&](const trust::PublicKey& key) {
+        return key.id().to_string() == image.signer_key;
+    });
+}
+
+Result<void> ImageService::add_to_catalogue(const cache::ImageRecord& image)
+{
+    const auto add = [&](const cache::BlobRecord& record) -> Result<void> {
+        auto repositories = store_.load_repositories(record.digest);
+        if (!repositories || repositories->empty()) {
+            repositories = std::vector{image.repository};
+        }
+        const auto added = catalogue_.add(to_info(record, std::move(*repositories)));
+        return added ? Result<void>{} : fail(added.error());
+    };
+    for (const auto& layer : image.layers) {
+        if (auto added = add(layer.blob); !added) {
+            return added;
+        }
+        for (const auto& device : layer.devices) {
+            if (auto added = add(device); !added) {
+                return added;
+            }
+        }
+    }
+    return {};
+}
+
+Task<Result<cache::ImageRecord>> ImageService::ensure(Request request)
+{
+    const auto reference = fetcher::Reference::parse(request.reference);
+    if (!reference) {
+        co_return fail(reference.error());
+    }
+    const auto name = reference->to_string();
+    const auto known = images_.find(name);
+    if (known != images_.end() && !request.refresh) {
+        auto image = known->second;
+        co_return co_await complete(std::move(image), request.lazy_only);
+    }
+    auto start = [this, name] { return register_image(name); };
+    auto registered = co_await registering_.run(name, std::move(start));
+    if (!registered) {
+        co_return fail(registered.error(), name);
+    }
+    co_return co_await complete(std::move(*registered), request.lazy_only);
+}
+
+Task<Result<cache::ImageRecord>> ImageService::register_image(std::string reference)
+{
+    const auto deadline = Deadline::after(options_.deadline);
+    auto parsed = fetcher::Reference::parse(reference);
+    if (!parsed) {
+        co_return fail(parsed.error());
+    }
+    const auto resolved = co_await source_.resolve(*parsed, options_.platform, deadline);
+    if (!resolved) {
+        co_return fail(resolved.error());
+    }
+    const auto signer = co_await verify_image(source_, keys_, reference, *resolved, deadline);
+    if (!signer) {
+        co_return fail(signer.error());
+    }
+    const auto plan = plan_image(*resolved);
+    if (!plan) {
+        co_return fail(plan.error());
+    }
+
+    cache::ImageRecord image;
+    image.reference = reference;
+    image.repository = resolved->repository;
+    image.manifest_digest = resolved->digest;
+    image.index_digest = resolved->index_digest;
+    image.signer_key = signer->key_id.to_string();
+    image.signer_name = signer->key_name;
+    image.verified_at = std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
+    const auto bytes = as_byte_span(resolved->bytes);
+    image.manifest.assign(bytes.begin(), bytes.end());
+    std::vector<Proved> proved;
+    for (const auto& layer : *plan) {
+        cache::LayerRecord record;
+        auto inspected = co_await inspect(layer, record, proved, deadline);
+        if (!inspected) {
+            co_return fail(inspected.error(), fmt::format("layer {}", layer.blob.digest.to_string()));
+        }
+        image.layers.push_back(std::move(record));
+    }
+    for (const auto& blob : proved) {
+        if (const auto added = catalogue_.add(blob.tree, blob.repositories); !added) {
+            co_return fail(added.error());
+        }
+    }
+    auto stored = co_await store_.put_image(image);
+    if (!stored) {
+        co_return fail(stored.error());
+    }
+    log::info("registered {} ({}, signed by {})", reference, image.manifest_digest.to_string(), image.signer_name);
+    images_.insert_or_assign(reference, image);
+    co_return image;
+}
+
+Task<Result<void>>
+ImageService::inspect(PlannedLayer layer, cache::LayerRecord& record, std::vector<Proved>& proved, Deadline deadline)
+{
+    record.blob = to_record(layer.blob);
+    for (const auto& device : layer.devices) {
+        record.devices.push_back(to_record(device));
+        auto tree = catalogue_.candidate(device);
+        if (!tree) {
+            co_return fail(tree.error());
+        }
+        const ByteRange first{0, kBlockSize};
+        auto rooted = co_await (*tree)->prepare(first, deadline); // is the root that of its tree?
+        if (!rooted) {
+            co_return fail(rooted.error(), fmt::format("device blob {}", device.digest.to_string()));
+        }
+        proved.push_back({std::move(*tree), device.repositories});
+    }
+    auto tree = catalogue_.candidate(layer.blob);
+    if (!tree) {
+        co_return fail(tree.error());
+    }
+    const auto block = co_await first_block(*tree, deadline);
+    if (!block) {
+        co_return fail(block.error());
+    }
+    const auto superblock = parse_erofs_superblock(*block);
+    if (!superblock) {
+        co_return fail(superblock.error());
+    }
+    record.blob.compressed = superblock->compressed;
+    proved.push_back({*tree, layer.blob.repositories});
+    co_return check_superblock(*superblock, layer);
+}
+
+Task<Result<cache::ImageRecord>> ImageService::complete(cache::ImageRecord image, bool lazy_only)
+{
+    for (const auto& layer : image.layers) {
+        store_.touch(layer.blob.digest);
+        if (!layer.blob.compressed || !complete_) {
+            continue;
+        }
+        if (lazy_only || options_.lazy_only) {
+            co_return fail(
+                ErrorKind::kUnsupported,
+                fmt::format(
+                    "{}: layer {} is compressed, and kernels with cachefiles cannot read such images safely while "
+                    "parts of "
+                    "them are missing; it would have to be downloaded whole first, which lazy-only forbids",
+                    image.reference,
+                    layer.blob.digest.to_string()
+                )
+            );
+        }
+        std::vector<cache::BlobRecord> blobs{layer.blob};
+        blobs.insert(blobs.end(), layer.devices.begin(), layer.devices.end());
+        for (const auto& blob : blobs) {
+            const auto* entry = catalogue_.find(blob.digest);
+            if (entry == nullptr) {
+                co_return fail(ErrorKind::kInternal, "a registered blob is not in the catalogue");
+            }
+            auto start = [this, tree = entry->tree] { return complete_(tree); };
+            auto completed = co_await completing_.run(blob.digest, std::move(start));
+            if (!completed) {
+                co_return fail(
+                    completed.error(), fmt::format("{}: cannot complete a compressed blob", image.reference)
+                );
+            }
+        }
+    }
+    co_return image;
+}
+
+Task<Result<void>> ImageService::forget(std::string reference)
+{
+    const auto parsed = fetcher::Reference::parse(reference);
+    if (!parsed) {
+        co_return fail(parsed.error());
+    }
+    const auto name = parsed->to_string();
+    auto removed = co_await store_.remove_image(name);
+    if (!removed) {
+        co_return fail(removed.error());
+    }
+    if (images_.erase(name) == 0 && !*removed) {
+        co_return fail(ErrorKind::kNotFound, fmt::format("no image \"{}\" is registered", name));
+    }
+    co_return Result<void>{};
+}
+
+} // namespace sluice::daemon

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/single_flight.hpp"
+#include "cache/records.hpp"
+#include "daemon/blob/catalogue.hpp"
+#include "daemon/image/image_plan.hpp"
+#include "daemon/image/image_store.hpp"
+#include "fetcher/image_source.hpp"
+#include "trust/key_ring.hpp"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace sluice::daemon {
+
+/// How a blob whose image is compressed gets complete before it is mounted; null where the front end does not need it.
+using CompleteBlob = std::function<Task<Result<void>>(std::shared_ptr<BlobTree>)>;
+
+/// Registers images: resolve, verify the signature, read what there is to mount, look at each layer's first block, and
+/// remember all of it. Loop thread only.
+class ImageService {
+public:
+    struct Options {
+        fetcher::Platform platform;
+        milliseconds deadline{60'000}; ///< of a registration, completing compressed blobs not included
+        bool lazy_only = false;        ///< refuse images that would have to be completed first
+    };
+
+    struct Request {
+        Request(std::string name, bool lazy, bool again) : reference{std::move(name)}, lazy_only{lazy}, refresh{again}
+        {}
+
+        std::string reference;
+        bool lazy_only;
+        bool refresh; ///< ask the registry again although the image is known
+    };
+
+    ImageService(
+        FillServices& services,
+        fetcher::ImageSource& source,
+        const trust::KeyRing& keys,
+        Catalogue& catalogue,
+        ImageStore& store,
+        CompleteBlob complete,
+        Options options
+    );
+
+    /// At start: what the store remembers of images whose keys are still trusted.
+    [[nodiscard]] Result<void> load();
+
+    /// The image, ready to be mounted. An image that is known already needs no network. Concurrent requests share.
+    [[nodiscard]] Task<Result<cache::ImageRecord>> ensure(Request request);
+
+    /// Forgets an image; the data stays. kNotFound when there is none.
+    [[nodiscard]] Task<Result<void>> forget(std::string reference);
+
+    [[nodiscard]] const std::map<std::string, cache::ImageRecord>& images() const noexcept { return images_; }
+
+private:
+    Task<Result<cache::ImageRecord>> register_image(std::string reference);
+
+    /// A blob whose root is known to be that of its bytes' tree, so that it may be served.
+    struct Proved {
+        std::shared_ptr<BlobTree> tree;
+        std::vector<std::string> repositories;
+    };
+
+    Task<Result<void>>
+    inspect(PlannedLayer layer, cache::LayerRecord& record, std::vector<Proved>& proved, Deadline deadline);
+    Task<Result<cache::ImageRecord>> complete(cache::ImageRecord image, bool lazy_only);
+    [[nodiscard]] bool trusts(const cache::ImageRecord& image) const;
+    [[nodiscard]] Result<void> add_to_catalogue(const cache::ImageRecord& image);
+
+    fetcher::ImageSource& source_;
+    const trust::KeyRing& keys_;
+    Catalogue& catalogue_;
+    ImageStore& store_;
+    CompleteBlob complete_;
+    Options options_;
+    std::map<std::string, cache::ImageRecord> images_; ///< by normalised reference
+    SingleFlight<std::string, Result<cache::ImageRecord>> registering_;
+    SingleFlight<Digest, Result<void>> completing_;
+};
+
+} // namespace sluice::daemon
