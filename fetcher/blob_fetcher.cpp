@@ -33,19 +33,6 @@ bool is_delivery(const RangeReply& reply) noexcept
     return reply.status == http_status::kPartialContent || reply.status == http_status::kOk;
 }
 
-/// The next address of a redirect; errors name what we were told.
-Result<std::string> next_hop(const std::string& url, const RangeReply& reply, unsigned hops)
-{
-    const auto* location = reply.headers.find("location");
-    if (location == nullptr) {
-        return fail(ErrorKind::kInvalid, fmt::format("{}: redirected to nowhere", public_url(url)));
-    }
-    if (hops == kMaxRedirects) {
-        return fail(ErrorKind::kInvalid, fmt::format("{}: too many redirects", public_url(url)));
-    }
-    return resolve_location(url, *location);
-}
-
 } // namespace
 
 BlobFetcher::BlobFetcher(RegistrySession& session, BufferGate& buffers)
@@ -131,7 +118,7 @@ Task<Result<RangeReply>> BlobFetcher::attempt(const Job& job, ChunkSink& sink, R
             co_return reply;
         }
         if (is_redirect(reply->status)) {
-            auto next = next_hop(url, *reply, hops);
+            auto next = next_hop(url, reply->headers.find("location"), hops);
             if (!next) {
                 co_return fail(std::move(next.error()));
             }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <ctime>
+#include <fmt/format.h>
 #include <string_view>
 #include <utility>
 
@@ -75,6 +76,17 @@ milliseconds signed_url_lifetime(const std::string& url, WallClock::time_point n
     const auto left = *end - WallClock::to_time_t(now);
     const auto seconds = std::clamp<std::time_t>(left, 0, static_cast<std::time_t>(kMaxSeconds));
     return milliseconds{seconds * 900};
+}
+
+Result<std::string> next_hop(const std::string& url, const std::string* location, unsigned hops)
+{
+    if (location == nullptr) {
+        return fail(ErrorKind::kInvalid, fmt::format("{}: redirected to nowhere", public_url(url)));
+    }
+    if (hops == kMaxRedirects) {
+        return fail(ErrorKind::kInvalid, fmt::format("{}: too many redirects", public_url(url)));
+    }
+    return resolve_location(url, *location);
 }
 
 void RedirectCache::put(const std::string& blob, std::string url, milliseconds lifetime, TimePoint now)

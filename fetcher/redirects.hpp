@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/clock.hpp"
+#include "base/result.hpp"
 
 #include <chrono>
 #include <map>
@@ -17,6 +18,9 @@ using WallClock = std::chrono::system_clock;
 /// How long a signed URL of a storage service may still be used, with a tenth to spare: S3, GCS,
 /// Azure, CloudFront. Five minutes where it does not say; zero when it is over. Pure.
 [[nodiscard]] milliseconds signed_url_lifetime(const std::string& url, WallClock::time_point now);
+
+/// Where `location` (null: there was none) leads from `url`, after `hops` redirects; errors name `url`. Pure.
+[[nodiscard]] Result<std::string> next_hop(const std::string& url, const std::string* location, unsigned hops);
 
 /// Where the registry sent us for a blob, so that not each range asks it again. A value type,
 /// bounded.

@@ -107,30 +107,39 @@ Task<Result<HttpResponse>> RegistrySession::authorized(RegistryCall call)
     bool doubted = false;
     for (unsigned round = 0;; ++round) {
         auto request = call.request;
-        auto response = co_await follow(std::move(request), registry_url, authorization);
-        const bool forbidden = response && response->status == http_status::kForbidden && !authorization.empty();
-        if (forbidden && !std::exchange(doubted, true)) {
+        auto answered = co_await follow(std::move(request), registry_url, authorization);
+        if (!answered) {
+            co_return fail(std::move(answered.error()));
+        }
+        auto& response = answered->response;
+        const bool unauthorized = response.status == http_status::kUnauthorized;
+        const bool forbidden = response.status == http_status::kForbidden;
+        if (!answered->at_home && (unauthorized || forbidden)) {
+            // Our name and password are the registry's. Who else wants some gets none, and names no token server.
+            co_return fail(status_error(response.status, response.body, public_url(answered->url)));
+        }
+        if (forbidden && !authorization.empty() && !std::exchange(doubted, true)) {
             authorizer_.doubt(call.scope, authorization);
             authorization = co_await authorizer_.header(call.scope);
             continue;
         }
-        if (!response || response->status != http_status::kUnauthorized || round == kMaxAuthRounds) {
-            co_return response;
+        if (!unauthorized || round == kMaxAuthRounds) {
+            co_return std::move(response);
         }
-        auto fields = response->headers.all("www-authenticate");
+        auto fields = response.headers.all("www-authenticate");
         auto scheme = registry_url.substr(0, registry_url.find(':'));
         auto answer = co_await authorizer_.answer(call.scope, std::move(scheme), std::move(fields), authorization);
         if (!answer) {
             co_return fail(std::move(answer.error()));
         }
         if (*answer == authorization) {
-            co_return response; // the same again would be refused again
+            co_return std::move(response); // the same again would be refused again
         }
         authorization = std::move(*answer);
     }
 }
 
-Task<Result<HttpResponse>>
+Task<Result<RegistrySession::Answered>>
 RegistrySession::follow(HttpRequest request, std::string registry_url, std::string authorization)
 {
     const auto home = origin_of(registry_url);
@@ -142,27 +151,21 @@ RegistrySession::follow(HttpRequest request, std::string registry_url, std::stri
         if (!here) {
             co_return fail(here.error());
         }
+        const bool at_home = *here == *home;
         auto attempt = request;
-        if (*here == *home && !authorization.empty()) {
+        if (at_home && !authorization.empty()) {
             attempt.headers.push_back("Authorization: " + authorization);
         }
         ++counters_.requests;
         auto response = co_await http_.send(std::move(attempt));
-        if (!response || !is_redirect(response->status) || !is_safe(request)) {
-            co_return response;
+        if (!response) {
+            co_return fail(std::move(response.error()));
         }
-        const auto* location = response->headers.find("location");
-        if (location == nullptr || hops == kMaxRedirects) {
-            co_return fail(
-                ErrorKind::kInvalid,
-                fmt::format(
-                    "{}: {}",
-                    public_url(request.url),
-                    location == nullptr ? "redirected to nowhere" : "too many redirects"
-                )
-            );
+        if (!is_redirect(response->status) || !is_safe(request)) {
+            Answered answered{std::move(*response), std::move(request.url), at_home};
+            co_return answered;
         }
-        auto next = resolve_location(request.url, *location);
+        auto next = next_hop(request.url, response->headers.find("location"), hops);
         if (!next) {
             co_return fail(std::move(next.error()));
         }

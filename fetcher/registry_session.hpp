@@ -33,8 +33,9 @@ public:
     [[nodiscard]] std::string base_url(const Repository& repository) const;
 
     /// The final answer to a small request, whatever its status; errors when there is none within
-    /// the request's deadline. GET and HEAD follow redirects. A retriable status is an answer too,
-    /// when the tries are used up.
+    /// the request's deadline. GET and HEAD follow redirects. Credentials go to the registry's own origin only, and
+    /// only its challenges are answered: a 401 or 403 from elsewhere is a kDenied error that names the place. A
+    /// retriable status is an answer too, when the tries are used up.
     [[nodiscard]] Task<Result<HttpResponse>> call(RegistryCall call);
 
     /// How long to wait before the next try; nothing when there is no point: kind, tries or
@@ -53,9 +54,16 @@ public:
     [[nodiscard]] Authorizer& authorizer() noexcept { return authorizer_; }
 
 private:
+    /// The end of a chain of redirects.
+    struct Answered {
+        HttpResponse response;
+        std::string url;      ///< that answered
+        bool at_home = false; ///< it is the registry's own origin: its challenges count, and no other's
+    };
+
     [[nodiscard]] Task<Result<HttpResponse>> try_until(RegistryCall call);
     [[nodiscard]] Task<Result<HttpResponse>> authorized(RegistryCall call);
-    [[nodiscard]] Task<Result<HttpResponse>>
+    [[nodiscard]] Task<Result<Answered>>
     follow(HttpRequest request, std::string registry_url, std::string authorization);
 
     EventLoop& loop_;
