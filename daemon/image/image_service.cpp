@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/image/image_service.hpp"
 
+#include "base/erofs.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
-#include "daemon/image/erofs_superblock.hpp"
 #include "daemon/image/image_verifier.hpp"
 #include "trust/hasher.hpp"
 
@@ -57,7 +57,7 @@ Task<Result<std::vector<std::byte>>> first_block(std::shared_ptr<BlobTree> tree,
     co_return bytes;
 }
 
-Result<void> check_superblock(const ErofsSuperblock& superblock, const PlannedLayer& layer)
+Result<void> check_superblock(const erofs::Superblock& superblock, const PlannedLayer& layer)
 {
     if (superblock.block_size != kBlockSize) {
         return fail(
@@ -252,7 +252,7 @@ ImageService::inspect(PlannedLayer layer, cache::LayerRecord& record, std::vecto
     if (!block) {
         co_return fail(block.error());
     }
-    const auto superblock = parse_erofs_superblock(*block);
+    const auto superblock = erofs::parse_superblock(*block);
     if (!superblock) {
         co_return fail(superblock.error());
     }

@@ -6,7 +6,6 @@
 #include "tests/fuzz/require.hpp"
 #include "tools/publish/erofs_head.hpp"
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -28,7 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (unsigned i = 0; i < head->devices(); ++i) {
         head->set_device(i, sluice::Digest{}, kLarge + i);
     }
-    constexpr std::array<std::byte, ErofsHead::kUuidSize> kUuid{std::byte{1}};
+    constexpr sluice::erofs::Uuid kUuid{std::byte{1}};
     head->set_uuid(kUuid);
     const sluice::UniqueFd file{sluice::kAdoptFd, ::memfd_create("image", MFD_CLOEXEC)};
     require(head->write(file.get()).has_value());

@@ -9,7 +9,6 @@
 #include "trust/merkle_builder.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -92,6 +91,69 @@ Result<void> pad(int fd)
     return {};
 }
 
+Result<Digest> digest_of_front(int fd, std::uint64_t size)
+{
+    trust::Hasher hasher;
+    auto hashed = read_all(fd, [&](std::span<const std::byte> bytes, std::uint64_t offset) -> Result<void> {
+        if (offset < size) {
+            hasher.update(bytes.first(std::min<std::uint64_t>(bytes.size(), size - offset)));
+        }
+        return {};
+    });
+    if (!hashed) {
+        return fail(hashed.error());
+    }
+    return hasher.finish();
+}
+
+/// A tag may be the digest of the blob that we publish, or that of the file as it was given; the latter is looked at
+/// only where a tag makes it matter.
+Result<std::vector<erofs::Device>>
+describe_devices(const std::vector<BlobFile>& blobs, const std::vector<erofs::DeviceSlot>& slots)
+{
+    const bool tagged =
+        std::any_of(slots.begin(), slots.end(), [](const erofs::DeviceSlot& slot) { return slot.tag_digest(); });
+    std::vector<erofs::Device> devices;
+    for (const auto& blob : blobs) {
+        erofs::Device device{blob.name, blob.data_size, {blob.digest}, std::nullopt};
+        if (tagged) {
+            const auto digest = digest_of_front(blob.fd->get(), blob.given_size);
+            if (!digest) {
+                return fail(digest.error(), printable(blob.name));
+            }
+            device.digests.push_back(*digest);
+        }
+        if (const auto own = ErofsHead::read(blob.fd->get(), blob.name)) { // most devices are no images
+            device.uuid = own->uuid();
+        }
+        devices.push_back(std::move(device));
+    }
+    return devices;
+}
+
+/// The same content gives the same UUID.
+Result<void> set_uuid_from_content(int fd, ErofsHead& head)
+{
+    head.set_uuid({});
+    if (auto written = head.write(fd); !written) {
+        return written;
+    }
+    trust::Hasher hasher;
+    auto hashed = read_all(fd, [&](std::span<const std::byte> bytes, std::uint64_t) {
+        hasher.update(bytes);
+        return Result<void>{};
+    });
+    if (!hashed) {
+        return hashed;
+    }
+    erofs::Uuid uuid{};
+    std::copy_n(hasher.finish().bytes().begin(), uuid.size(), uuid.begin());
+    uuid[6] = (uuid[6] & std::byte{0x0f}) | std::byte{0x80}; // RFC 9562, version 8: our own way to make it
+    uuid[8] = (uuid[8] & std::byte{0x3f}) | std::byte{0x80};
+    head.set_uuid(uuid);
+    return {};
+}
+
 } // namespace
 
 std::map<std::string, std::string> BlobFile::annotations() const
@@ -165,6 +227,10 @@ copy_to_blob_file(const std::filesystem::path& from, const std::filesystem::path
 
 Result<BlobFile> seal_blob(std::shared_ptr<UniqueFd> fd, const WorkerReporter& reporter)
 {
+    const auto given_size = size_of(fd->get(), "temporary file");
+    if (!given_size) {
+        return fail(given_size.error());
+    }
     if (auto padded = pad(fd->get()); !padded) {
         return fail(padded.error());
     }
@@ -200,6 +266,7 @@ Result<BlobFile> seal_blob(std::shared_ptr<UniqueFd> fd, const WorkerReporter& r
     blob.fd = std::move(fd);
     blob.digest = whole.finish();
     blob.size = index_offset + index.size();
+    blob.given_size = *given_size;
     blob.data_size = *data_size;
     blob.root = tree.root;
     blob.index = {index_offset, blob.size};
@@ -207,48 +274,42 @@ Result<BlobFile> seal_blob(std::shared_ptr<UniqueFd> fd, const WorkerReporter& r
     return blob;
 }
 
-Result<void> finish_image(int fd, const std::string& name, const std::vector<BlobFile>& devices, bool keep_uuid)
+Result<std::string> finish_image(int fd, const std::string& name, const std::vector<BlobFile>& devices, bool keep_uuid)
 {
     auto head = ErofsHead::read(fd, name);
     if (!head) {
         return fail(head.error());
     }
-    if (head->devices() != devices.size()) {
-        return fail(
-            ErrorKind::kInvalid,
-            fmt::format(
-                "{}: the image has {} extra device{}, {} given",
-                printable(name),
-                head->devices(),
-                head->devices() == 1 ? "" : "s",
-                devices.size()
-            )
+    const auto known = describe_devices(devices, head->slots());
+    if (!known) {
+        return fail(known.error());
+    }
+    if (const auto right = erofs::check_devices(head->slots(), *known, erofs::UnknownTag::kRefuse); !right) {
+        return fail(right.error(), printable(name));
+    }
+    std::string note;
+    if (const auto pair = erofs::find_exchangeable(head->slots(), *known)) {
+        note = fmt::format(
+            "{}: nothing in its device table tells {} and {} apart; if they are swapped, files read wrong",
+            printable(name),
+            printable((*known)[pair->first].name),
+            printable((*known)[pair->second].name)
         );
     }
     for (unsigned i = 0; i < devices.size(); ++i) {
         head->set_device(i, devices[i].digest, devices[i].data_size / kBlockSize);
     }
-    if (keep_uuid) {
-        return devices.empty() ? Result<void>{} : head->write(fd);
+    if (!keep_uuid) {
+        if (auto set = set_uuid_from_content(fd, *head); !set) {
+            return fail(set.error());
+        }
     }
-    head->set_uuid(std::array<std::byte, ErofsHead::kUuidSize>{});
-    if (auto written = head->write(fd); !written) {
-        return written;
+    if (!keep_uuid || !devices.empty()) {
+        if (auto written = head->write(fd); !written) {
+            return fail(written.error());
+        }
     }
-    trust::Hasher hasher;
-    auto hashed = read_all(fd, [&](std::span<const std::byte> bytes, std::uint64_t) {
-        hasher.update(bytes);
-        return Result<void>{};
-    });
-    if (!hashed) {
-        return hashed;
-    }
-    std::array<std::byte, ErofsHead::kUuidSize> uuid{};
-    std::copy_n(hasher.finish().bytes().begin(), uuid.size(), uuid.begin());
-    uuid[6] = (uuid[6] & std::byte{0x0f}) | std::byte{0x80}; // RFC 9562, version 8: our own way to make it
-    uuid[8] = (uuid[8] & std::byte{0x3f}) | std::byte{0x80};
-    head->set_uuid(uuid);
-    return head->write(fd);
+    return note;
 }
 
 } // namespace sluice::tools

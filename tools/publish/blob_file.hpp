@@ -17,9 +17,11 @@ namespace sluice::tools {
 /// A finished blob in a temporary file.
 struct BlobFile {
     std::shared_ptr<UniqueFd> fd; ///< shared, so that a cancelled worker still has it
+    std::string name;             ///< for texts: of the file that it was made from
     Digest digest;
     std::uint64_t size = 0;
-    std::uint64_t data_size = 0; ///< the padded image's, = hash_offset
+    std::uint64_t given_size = 0; ///< of the file before it was padded
+    std::uint64_t data_size = 0;  ///< the padded image's, = hash_offset
     Digest root;
     ByteRange index;
     Digest index_digest;
@@ -39,8 +41,9 @@ copy_to_blob_file(const std::filesystem::path& from, const std::filesystem::path
 [[nodiscard]] Result<BlobFile> seal_blob(std::shared_ptr<UniqueFd> fd, const WorkerReporter& reporter);
 
 /// What stands in a primary image's superblock: the device blobs' tags in order, and a UUID made from its content
-/// unless `keep_uuid`. Invalid when it refers to another number of devices.
-[[nodiscard]] Result<void>
+/// unless `keep_uuid`. Invalid when these cannot be the devices that it refers to, in this order. What could not be
+/// made sure of comes back as a text for people, which is empty otherwise.
+[[nodiscard]] Result<std::string>
 finish_image(int fd, const std::string& name, const std::vector<BlobFile>& devices, bool keep_uuid);
 
 } // namespace sluice::tools

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Offsets are those of struct erofs_super_block and struct erofs_deviceslot in Linux's fs/erofs/erofs_fs.h; all numbers
-// are little-endian. The checksum is CRC-32C, begun with all ones and not inverted at the end, over the superblock's
-// 4096-byte block from offset 1024 on, its own field counting as zero.
+// base/erofs.hpp reads; here are the offsets of what is written, and of the checksum. That is CRC-32C, begun with all
+// ones and not inverted at the end, over the superblock's 4096-byte block from offset 1024 on, its own field counting
+// as zero.
 #include "tools/publish/erofs_head.hpp"
 
 #include "base/byte_range.hpp"
@@ -21,20 +21,10 @@ namespace sluice::tools {
 
 namespace {
 
-constexpr std::size_t kSuper = 1024;
-constexpr std::uint64_t kMagic = 0xe0f5e1e2;
-constexpr std::size_t kChecksumAt = kSuper + 4;
-constexpr std::size_t kCompatAt = kSuper + 8;
-constexpr std::size_t kBlockBitsAt = kSuper + 12;
-constexpr std::size_t kBlocksAt = kSuper + 36;
-constexpr std::size_t kUuidAt = kSuper + 48;
-constexpr std::size_t kIncompatAt = kSuper + 80;
-constexpr std::size_t kDevicesAt = kSuper + 86;
-constexpr std::size_t kDeviceTableAt = kSuper + 88;
+constexpr std::size_t kChecksumAt = erofs::kSuperblockAt + 4;
+constexpr std::size_t kCompatAt = erofs::kSuperblockAt + 8;
+constexpr std::size_t kUuidAt = erofs::kSuperblockAt + 48;
 constexpr std::uint64_t kHasChecksum = 0x1;
-constexpr std::uint64_t kHasDeviceTable = 0x8;
-constexpr std::size_t kSlotSize = 128;
-constexpr std::size_t kSlotBlocksAt = 64;
 constexpr std::size_t kMaxFront = 16 * 1024 * 1024; // 65535 devices behind the farthest slot
 
 Failure invalid(std::string_view name, std::string_view what, ErrorKind kind = ErrorKind::kInvalid)
@@ -101,7 +91,7 @@ std::uint32_t ErofsHead::checksum() const
 {
     const auto block = std::span{front_}.first(kBlockSize);
     constexpr std::array<std::byte, 4> kZero{};
-    auto crc = crc32c(~0U, block.subspan(kSuper, kChecksumAt - kSuper));
+    auto crc = crc32c(~0U, block.subspan(erofs::kSuperblockAt, kChecksumAt - erofs::kSuperblockAt));
     crc = crc32c(crc, kZero);
     return crc32c(crc, block.subspan(kChecksumAt + kZero.size()));
 }
@@ -118,17 +108,13 @@ Result<ErofsHead> ErofsHead::read(int fd, std::string name)
     if (!front) {
         return fail(front.error());
     }
-    if (front->size() == kBlockSize) {
-        // Most images have their device table in the first block, but any slot may be named.
-        const auto number = [&](std::size_t at) {
-            return std::to_integer<std::size_t>((*front)[at]) | std::to_integer<std::size_t>((*front)[at + 1]) << 8;
-        };
-        const auto table_end = (number(kDeviceTableAt) + number(kDevicesAt)) * kSlotSize;
-        if (table_end > kBlockSize && table_end <= kMaxFront) {
-            front = read_front(fd, table_end, name);
-            if (!front) {
-                return fail(front.error());
-            }
+    // Most images have their device table in the first block, but any slot may be named.
+    const auto superblock = erofs::parse_superblock(*front);
+    const auto table_end = superblock ? superblock->device_table.end() : 0;
+    if (table_end > kBlockSize && table_end <= kMaxFront) {
+        front = read_front(fd, table_end, name);
+        if (!front) {
+            return fail(front.error());
         }
     }
     return parse(std::move(*front), image_size, std::move(name));
@@ -137,14 +123,22 @@ Result<ErofsHead> ErofsHead::read(int fd, std::string name)
 Result<ErofsHead> ErofsHead::parse(std::vector<std::byte> front, std::uint64_t image_size, std::string name)
 {
     ErofsHead head{std::move(front), std::move(name)};
-    if (head.front_.size() < kBlockSize || head.get(kSuper, 4) != kMagic) {
-        return invalid(head.name_, "not an EROFS image");
+    const std::span front_bytes{head.front_};
+    const auto superblock = erofs::parse_superblock(front_bytes);
+    if (!superblock) {
+        return fail(superblock.error(), printable(head.name_));
     }
-    if (head.get(kBlockBitsAt, 1) != 12) {
+    if (front_bytes.size() < kBlockSize) {
+        return invalid(head.name_, "cut short: less than a block");
+    }
+    if (superblock->block_size != kBlockSize) {
         return invalid(
             head.name_,
             fmt::format(
-                "EROFS blocks of 2^{} bytes; only 4096 is supported (mkfs.erofs -b4096)", head.get(kBlockBitsAt, 1)
+                "EROFS blocks of {} bytes; only {} is supported (mkfs.erofs -b{})",
+                superblock->block_size,
+                kBlockSize,
+                kBlockSize
             ),
             ErrorKind::kUnsupported
         );
@@ -152,34 +146,37 @@ Result<ErofsHead> ErofsHead::parse(std::vector<std::byte> front, std::uint64_t i
     if (head.has_checksum() && head.get(kChecksumAt, 4) != head.checksum()) {
         return invalid(head.name_, "the superblock's checksum is wrong");
     }
-    const auto blocks = head.get(kBlocksAt, 4);
-    if (blocks * kBlockSize > (image_size + kBlockSize - 1) / kBlockSize * kBlockSize) {
+    if (superblock->size > (image_size + kBlockSize - 1) / kBlockSize * kBlockSize) {
         return invalid(
-            head.name_,
-            fmt::format("cut short: {} bytes, where the superblock says {}", image_size, blocks * kBlockSize)
+            head.name_, fmt::format("cut short: {} bytes, where the superblock says {}", image_size, superblock->size)
         );
     }
-    if ((head.get(kIncompatAt, 4) & kHasDeviceTable) != 0) {
-        head.devices_ = static_cast<unsigned>(head.get(kDevicesAt, 2));
-        head.table_ = head.get(kDeviceTableAt, 2) * kSlotSize;
-        if (head.table_ < kSuper + kSlotSize || head.table_ + head.devices_ * kSlotSize > head.front_.size()) {
-            return invalid(head.name_, "its device table lies outside the image");
-        }
+    const auto table = superblock->device_table;
+    if (table.end() > front_bytes.size()) {
+        return invalid(head.name_, "its device table lies outside the image");
     }
+    auto slots = erofs::parse_device_table(*superblock, front_bytes.subspan(table.begin(), table.size()));
+    if (!slots) {
+        return fail(slots.error(), printable(head.name_));
+    }
+    head.superblock_ = *superblock;
+    head.slots_ = std::move(*slots);
     return head;
 }
 
 void ErofsHead::set_device(unsigned index, const Digest& blob, std::uint64_t blocks)
 {
-    assert(index < devices_);
-    const auto at = table_ + index * kSlotSize;
-    static_assert(Digest::kSize * 2 == kSlotBlocksAt);
+    assert(index < devices());
+    const auto at = superblock_.device_table.begin() + index * erofs::kSlotSize;
+    static_assert(Digest::kSize * 2 == erofs::kTagSize);
     const auto hex = blob.hex();
     std::copy_n(as_byte_span(hex).begin(), hex.size(), front_.begin() + static_cast<std::ptrdiff_t>(at));
-    put(at + kSlotBlocksAt, 4, std::min<std::uint64_t>(blocks, ~std::uint32_t{0}));
+    if (slots_[index].size == 0) {
+        put(at + erofs::kTagSize, 4, std::min<std::uint64_t>(blocks, ~std::uint32_t{0}));
+    }
 }
 
-void ErofsHead::set_uuid(std::span<const std::byte, kUuidSize> uuid)
+void ErofsHead::set_uuid(const erofs::Uuid& uuid)
 {
     std::copy(uuid.begin(), uuid.end(), front_.begin() + kUuidAt);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/digest.hpp"
+#include "base/erofs.hpp"
 #include "base/result.hpp"
 
 #include <cstddef>
@@ -16,8 +17,6 @@ namespace sluice::tools {
 /// The front of an EROFS image: superblock and device table, read, changed and written back with a right checksum.
 class ErofsHead {
 public:
-    static constexpr std::size_t kUuidSize = 16;
-
     /// Unsupported: blocks of another size than 4096. Invalid: no EROFS image, a wrong checksum, or cut short.
     [[nodiscard]] static Result<ErofsHead> read(int fd, std::string name);
 
@@ -26,13 +25,18 @@ public:
     parse(std::vector<std::byte> front, std::uint64_t image_size, std::string name);
 
     /// Extra devices that the image refers to.
-    [[nodiscard]] unsigned devices() const noexcept { return devices_; }
+    [[nodiscard]] unsigned devices() const noexcept { return superblock_.extra_devices; }
+
+    /// What the device table says of them, one for each.
+    [[nodiscard]] const std::vector<erofs::DeviceSlot>& slots() const noexcept { return slots_; }
 
     /// Gives device `index` (below devices()) its tag, which is the cookie that kernels ask for, and its size in
-    /// blocks.
+    /// blocks where the table has none, as with mkfs.erofs 1.5.
     void set_device(unsigned index, const Digest& blob, std::uint64_t blocks);
 
-    void set_uuid(std::span<const std::byte, kUuidSize> uuid);
+    [[nodiscard]] const erofs::Uuid& uuid() const noexcept { return superblock_.uuid; } ///< as it was read
+
+    void set_uuid(const erofs::Uuid& uuid);
 
     /// Writes the front back, checksum included where the image has one.
     [[nodiscard]] Result<void> write(int fd);
@@ -49,8 +53,8 @@ private:
 
     std::vector<std::byte> front_;
     std::string name_;
-    unsigned devices_ = 0;
-    std::size_t table_ = 0; // offset of the device table
+    erofs::Superblock superblock_;
+    std::vector<erofs::DeviceSlot> slots_;
 };
 
 } // namespace sluice::tools

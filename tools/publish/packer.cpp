@@ -302,16 +302,20 @@ Task<Result<PackedLayer>> Packer::seal_all(Images images, PublishInput input, un
         if (!device) {
             co_return fail(device.error());
         }
+        device->name = (i < input.devices.size() ? input.devices[i] : images.devices[i]).string();
         layer.devices.push_back(std::move(*device));
     }
     auto job = [file = images.image, name = input.path.string(), devices = layer.devices, keep = images.keep_uuid](
-               ) -> Result<void> {
+               ) -> Result<std::string> {
         const auto fd = open_blob_file(file);
         return fd ? finish_image((*fd)->get(), name, devices, keep) : fail(fd.error());
     };
     const auto finished = co_await context_.workers.run(context_.loop, std::move(job));
     if (!finished) {
         co_return fail(finished.error());
+    }
+    if (!finished->empty()) {
+        notes_.push_back(*finished);
     }
     auto image = co_await seal(images.image, fmt::format("hash layer {}", number));
     if (!image) {

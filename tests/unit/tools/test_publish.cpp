@@ -277,7 +277,8 @@ TEST_F(PublishTest, AFinishedImageTakesItsDevices)
     auto what = options(InputKind::kErofs, file);
     const auto without = run(what);
     ASSERT_FALSE(without);
-    EXPECT_NE(without.error().text().find("1 extra device, 0 given"), std::string::npos) << without.error().text();
+    EXPECT_NE(without.error().text().find("1 extra device, and there are 0"), std::string::npos)
+        << without.error().text();
 
     what.inputs[0].devices.push_back(device);
     const auto report = publish_or_fail(what);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/tools/publish_fixture.hpp"
 #include "tools/publish/subprocess.hpp"
+#include "trust/hasher.hpp"
 #include "trust/simple_signing.hpp"
 
 #include <csignal>
@@ -77,6 +78,67 @@ TEST_F(PublishFaultsTest, MissingAndWrongInputsAreNamed)
         HasSubstr("key.pem: not an EROFS image")
     );
     EXPECT_THAT(refusal(options(InputKind::kErofs, tree()), ErrorKind::kInvalid), HasSubstr("not a regular file"));
+}
+
+/// An EROFS image that refers to two devices of 2 and of 3 blocks, and those.
+class PublishDevicesTest : public PublishFaultsTest {
+protected:
+    void SetUp() override
+    {
+        PublishFaultsTest::SetUp();
+        put(1024, "\xe2\xe1\xf5\xe0");
+        put(1036, "\x0c");
+        put(1060, "\x0a"); // blocks
+        put(1104, "\x08"); // has a device table
+        put(1110, "\x02"); // devices
+        put(1112, "\x09"); // slot
+        put(1152 + 64, "\x02");
+        put(1280 + 64, "\x03");
+        a_ = dir_.write("a.data", std::string(2 * 4096, 'a'));
+        b_ = dir_.write("b.data", std::string(3 * 4096, 'b'));
+    }
+
+    void put(std::size_t at, std::string_view bytes) { image_.replace(at, bytes.size(), bytes); }
+
+    [[nodiscard]] PublishOptions with(std::vector<std::filesystem::path> devices)
+    {
+        auto what = options(InputKind::kErofs, dir_.write("image.erofs", image_));
+        what.inputs[0].devices = std::move(devices);
+        return what;
+    }
+
+    std::string image_ = std::string(10 * 4096, '\0');
+    std::filesystem::path a_;
+    std::filesystem::path b_;
+};
+
+TEST_F(PublishDevicesTest, DevicesThatAreSwappedOrCutShortAreNotSigned)
+{
+    EXPECT_THAT(refusal(with({b_, a_}), ErrorKind::kInvalid), HasSubstr("image.erofs: device 2 ("));
+    const auto cut = dir_.write("cut.data", std::string(4096, 'a'));
+    EXPECT_THAT(refusal(with({cut, b_}), ErrorKind::kInvalid), HasSubstr("cut.data) has 4096 bytes"));
+    EXPECT_THAT(refusal(with({a_}), ErrorKind::kInvalid), HasSubstr("2 extra devices, and there is 1"));
+    EXPECT_TRUE(target_.steps.empty());
+    EXPECT_TRUE(publish_or_fail(with({a_, b_})).notes.empty());
+}
+
+TEST_F(PublishDevicesTest, TagsOfTheGivenFilesOrOfTheirPublishedBlobsTellEqualSizesApart)
+{
+    const auto c = dir_.write("c.data", std::string(2 * 4096, 'c'));
+    put(1280 + 64, "\x02");
+    const auto untold = publish_or_fail(with({a_, c}));
+    ASSERT_EQ(untold.notes.size(), 1U);
+    EXPECT_THAT(untold.notes[0], HasSubstr("swapped"));
+    const auto given = [](char byte) { return trust::sha256(as_byte_span(std::string(2 * 4096, byte))).hex(); };
+    put(1152, given('a'));
+    put(1280, given('c'));
+    EXPECT_TRUE(publish_or_fail(with({a_, c})).notes.empty());
+    EXPECT_THAT(refusal(with({c, a_}), ErrorKind::kInvalid), HasSubstr("give the devices in the order"));
+    EXPECT_THAT(refusal(with({a_, b_}), ErrorKind::kInvalid), HasSubstr("b.data) is not the device"));
+    put(1152, untold.layers[0].digest.hex()); // as exported from what is published
+    put(1280, untold.layers[1].digest.hex());
+    EXPECT_TRUE(publish_or_fail(with({a_, c})).notes.empty());
+    EXPECT_THAT(refusal(with({c, a_}), ErrorKind::kInvalid), HasSubstr("give the devices in the order"));
 }
 
 TEST_F(PublishFaultsTest, AFailedPushLeavesTheTagAlone)
