@@ -7,7 +7,7 @@
 
 namespace sluice {
 
-WorkerPool::WorkerPool(std::size_t threads, const char* name)
+WorkerPool::WorkerPool(std::size_t threads, const char* name) : most_background_{std::max<std::size_t>(threads, 2) - 1}
 {
     // Signals belong to the loop's thread; a new thread inherits the mask that is set while it is made.
     sigset_t all;
@@ -30,29 +30,51 @@ WorkerPool::~WorkerPool()
     wake_.notify_all();
 }
 
-void WorkerPool::submit(UniqueFunction<void()> job)
+void WorkerPool::submit(UniqueFunction<void()> job, Urgency urgency)
 {
     {
         const std::lock_guard lock{mutex_};
-        jobs_.push_back(std::move(job));
+        jobs_.at(static_cast<std::size_t>(urgency)).push_back(std::move(job));
     }
-    wake_.notify_one();
+    wake_.notify_one(); // all sleepers are alike: whichever wakes may take what any other could
+}
+
+std::optional<Urgency> WorkerPool::next() const noexcept
+{
+    const auto queued = [this](Urgency urgency) { return !jobs_[static_cast<std::size_t>(urgency)].empty(); };
+    for (const auto urgency : {Urgency::kDemand, Urgency::kReadahead}) {
+        if (queued(urgency)) {
+            return urgency;
+        }
+    }
+    if (queued(Urgency::kBackground) && (stopping_ || background_ < most_background_)) {
+        return Urgency::kBackground;
+    }
+    return std::nullopt;
 }
 
 void WorkerPool::work()
 {
+    std::unique_lock lock{mutex_};
     for (;;) {
-        UniqueFunction<void()> job;
-        {
-            std::unique_lock lock{mutex_};
-            wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
-            if (jobs_.empty()) {
-                return;
-            }
-            job = std::move(jobs_.front());
-            jobs_.pop_front();
+        std::optional<Urgency> urgency;
+        wake_.wait(lock, [&] {
+            urgency = next();
+            return stopping_ || urgency;
+        });
+        if (!urgency) {
+            return;
         }
+        auto& queue = jobs_[static_cast<std::size_t>(*urgency)];
+        auto job = std::move(queue.front());
+        queue.pop_front();
+        const std::size_t counts = *urgency == Urgency::kBackground ? 1 : 0;
+        background_ += counts;
+        lock.unlock();
         job();
+        job = {}; // what it owns dies while the mutex is free: it may submit
+        lock.lock();
+        background_ -= counts;
     }
 }
 

@@ -6,6 +6,7 @@
 #include "base/clock.hpp"
 #include "base/digest.hpp"
 #include "base/task.hpp"
+#include "base/urgency.hpp"
 
 #include <cstdint>
 #include <string>
@@ -20,11 +21,7 @@ struct BlobLocation {
     std::uint64_t size = 0; ///< of the whole blob, hash tree and index included; bytes
 };
 
-/// Who waits for a fetch.
-enum class Urgency : std::uint8_t {
-    kDemand,    ///< a reader does
-    kReadahead, ///< nobody yet
-};
+using Urgency = sluice::Urgency;
 
 /// Until when, and how urgently; a deadline alone means that somebody waits.
 struct FetchTerms {
