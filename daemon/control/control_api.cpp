@@ -83,9 +83,9 @@ unsigned http_status(ErrorKind kind) noexcept
         return 500;
     case ErrorKind::kUnsupported:
         return 501;
-    case ErrorKind::kTransient:
     case ErrorKind::kCorrupt:
         return 502;
+    case ErrorKind::kTransient:
     case ErrorKind::kCancelled:
         return 503;
     case ErrorKind::kTimeout:

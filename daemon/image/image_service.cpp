@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/image/image_service.hpp"
 
-#include "base/erofs.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "daemon/image/image_verifier.hpp"
-#include "trust/hasher.hpp"
+#include "fetcher/deadline_task.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <fmt/format.h>
+#include <iterator>
 
 namespace sluice::daemon {
 
@@ -26,6 +26,17 @@ cache::BlobRecord to_record(const BlobInfo& blob)
     return record;
 }
 
+cache::LayerRecord to_record(const InspectedLayer& layer)
+{
+    cache::LayerRecord record;
+    record.blob = to_record(layer.blob.tree->blob());
+    record.blob.compressed = layer.compressed;
+    for (const auto& device : layer.devices) {
+        record.devices.push_back(to_record(device.tree->blob()));
+    }
+    return record;
+}
+
 BlobInfo to_info(const cache::BlobRecord& record, std::vector<std::string> repositories)
 {
     BlobInfo blob;
@@ -36,50 +47,6 @@ BlobInfo to_info(const cache::BlobRecord& record, std::vector<std::string> repos
     blob.root = record.tree_root;
     blob.repositories = std::move(repositories);
     return blob;
-}
-
-/// The first block of an image, proved.
-Task<Result<std::vector<std::byte>>> first_block(std::shared_ptr<BlobTree> tree, Deadline deadline)
-{
-    const ByteRange first{0, kBlockSize};
-    auto prepared = co_await tree->prepare(first, deadline);
-    if (!prepared) {
-        co_return fail(prepared.error());
-    }
-    const auto expected = tree->expected(first);
-    if (!expected) {
-        co_return fail(expected.error());
-    }
-    auto bytes = co_await tree->fetch_bytes(first, deadline);
-    if (bytes && trust::first_mismatch(*bytes, *expected)) {
-        co_return fail(ErrorKind::kCorrupt, "its first block does not match the signed hash tree");
-    }
-    co_return bytes;
-}
-
-Result<void> check_superblock(const erofs::Superblock& superblock, const PlannedLayer& layer)
-{
-    if (superblock.block_size != kBlockSize) {
-        return fail(
-            ErrorKind::kUnsupported,
-            fmt::format("its blocks have {} bytes; the kernel serves {} on demand", superblock.block_size, kBlockSize)
-        );
-    }
-    if (superblock.size > layer.blob.erofs_size) {
-        return fail(
-            ErrorKind::kInvalid,
-            fmt::format("its superblock speaks of {} bytes, the manifest of {}", superblock.size, layer.blob.erofs_size)
-        );
-    }
-    if (superblock.extra_devices != layer.devices.size()) {
-        return fail(
-            ErrorKind::kInvalid,
-            fmt::format(
-                "it refers to {} device blobs, and the manifest has {}", superblock.extra_devices, layer.devices.size()
-            )
-        );
-    }
-    return {};
 }
 
 } // namespace
@@ -93,7 +60,8 @@ ImageService::ImageService(
     CompleteBlob complete,
     Options options
 )
-    : source_{source}
+    : loop_{services.loop}
+    , source_{source}
     , keys_{keys}
     , catalogue_{catalogue}
     , store_{store}
@@ -174,9 +142,8 @@ Task<Result<cache::ImageRecord>> ImageService::ensure(Request request)
     co_return co_await complete(std::move(*registered), request.lazy_only);
 }
 
-Task<Result<cache::ImageRecord>> ImageService::register_image(std::string reference)
+Task<Result<ImageService::Candidate>> ImageService::examine(std::string reference, Deadline deadline)
 {
-    const auto deadline = Deadline::after(options_.deadline);
     auto parsed = fetcher::Reference::parse(reference);
     if (!parsed) {
         co_return fail(parsed.error());
@@ -185,80 +152,64 @@ Task<Result<cache::ImageRecord>> ImageService::register_image(std::string refere
     if (!resolved) {
         co_return fail(resolved.error());
     }
-    const auto signer = co_await verify_image(source_, keys_, reference, *resolved, deadline);
-    if (!signer) {
-        co_return fail(signer.error());
+    const auto verified = co_await verify_image(source_, keys_, reference, *resolved, deadline);
+    if (!verified) {
+        co_return fail(verified.error());
     }
     const auto plan = plan_image(*resolved);
     if (!plan) {
         co_return fail(plan.error());
     }
+    auto layers = co_await inspect_layers(loop_, catalogue_, *plan, deadline);
+    if (!layers) {
+        co_return fail(layers.error());
+    }
 
-    cache::ImageRecord image;
+    Candidate candidate;
+    auto& image = candidate.image;
     image.reference = reference;
     image.repository = resolved->repository;
     image.manifest_digest = resolved->digest;
     image.index_digest = resolved->index_digest;
-    image.signer_key = signer->key_id.to_string();
-    image.signer_name = signer->key_name;
+    image.signer_key = verified->by.key_id.to_string();
+    image.signer_name = verified->by.key_name;
     image.verified_at = std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
     const auto bytes = as_byte_span(resolved->bytes);
     image.manifest.assign(bytes.begin(), bytes.end());
-    std::vector<Proved> proved;
-    for (const auto& layer : *plan) {
-        cache::LayerRecord record;
-        auto inspected = co_await inspect(layer, record, proved, deadline);
-        if (!inspected) {
-            co_return fail(inspected.error(), fmt::format("layer {}", layer.blob.digest.to_string()));
-        }
-        image.layers.push_back(std::move(record));
+    for (auto& layer : *layers) {
+        image.layers.push_back(to_record(layer));
+        std::ranges::move(layer.devices, std::back_inserter(candidate.blobs));
+        candidate.blobs.push_back(std::move(layer.blob));
     }
-    for (const auto& blob : proved) {
+    co_return candidate;
+}
+
+Task<Result<cache::ImageRecord>> ImageService::register_image(std::string reference)
+{
+    const auto deadline = Deadline::after(options_.deadline);
+    auto examining = examine(reference, deadline);
+    std::string what = "registering the image";
+    auto candidate = co_await fetcher::with_deadline(loop_, std::move(examining), deadline, std::move(what));
+    if (!candidate) {
+        log::warning("{} is not registered: {}", reference, candidate.error().text());
+        co_return fail(candidate.error());
+    }
+    auto& image = candidate->image;
+    // Nothing is served that a restart would forget: the database first.
+    auto stored = co_await store_.put_image(image);
+    if (!stored) {
+        log::error("{} is not registered: {}", reference, stored.error().text());
+        co_return fail(stored.error());
+    }
+    for (const auto& blob : candidate->blobs) {
         if (const auto added = catalogue_.add(blob.tree, blob.repositories); !added) {
+            log::error("{} is not served: {}", reference, added.error().text());
             co_return fail(added.error());
         }
     }
-    auto stored = co_await store_.put_image(image);
-    if (!stored) {
-        co_return fail(stored.error());
-    }
     log::info("registered {} ({}, signed by {})", reference, image.manifest_digest.to_string(), image.signer_name);
     images_.insert_or_assign(reference, image);
-    co_return image;
-}
-
-Task<Result<void>>
-ImageService::inspect(PlannedLayer layer, cache::LayerRecord& record, std::vector<Proved>& proved, Deadline deadline)
-{
-    record.blob = to_record(layer.blob);
-    for (const auto& device : layer.devices) {
-        record.devices.push_back(to_record(device));
-        auto tree = catalogue_.candidate(device);
-        if (!tree) {
-            co_return fail(tree.error());
-        }
-        const ByteRange first{0, kBlockSize};
-        auto rooted = co_await (*tree)->prepare(first, deadline); // is the root that of its tree?
-        if (!rooted) {
-            co_return fail(rooted.error(), fmt::format("device blob {}", device.digest.to_string()));
-        }
-        proved.push_back({std::move(*tree), device.repositories});
-    }
-    auto tree = catalogue_.candidate(layer.blob);
-    if (!tree) {
-        co_return fail(tree.error());
-    }
-    const auto block = co_await first_block(*tree, deadline);
-    if (!block) {
-        co_return fail(block.error());
-    }
-    const auto superblock = erofs::parse_superblock(*block);
-    if (!superblock) {
-        co_return fail(superblock.error());
-    }
-    record.blob.compressed = superblock->compressed;
-    proved.push_back({*tree, layer.blob.repositories});
-    co_return check_superblock(*superblock, layer);
+    co_return std::move(image);
 }
 
 Task<Result<cache::ImageRecord>> ImageService::complete(cache::ImageRecord image, bool lazy_only)

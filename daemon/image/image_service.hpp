@@ -4,8 +4,8 @@
 #include "base/single_flight.hpp"
 #include "cache/records.hpp"
 #include "daemon/blob/catalogue.hpp"
-#include "daemon/image/image_plan.hpp"
 #include "daemon/image/image_store.hpp"
+#include "daemon/image/layer_inspector.hpp"
 #include "fetcher/image_source.hpp"
 #include "trust/key_ring.hpp"
 
@@ -63,18 +63,18 @@ public:
 private:
     Task<Result<cache::ImageRecord>> register_image(std::string reference);
 
-    /// A blob whose root is known to be that of its bytes' tree, so that it may be served.
-    struct Proved {
-        std::shared_ptr<BlobTree> tree;
-        std::vector<std::string> repositories;
+    /// An image that may be served once it is stored.
+    struct Candidate {
+        cache::ImageRecord image;
+        std::vector<ProvedBlob> blobs;
     };
 
-    Task<Result<void>>
-    inspect(PlannedLayer layer, cache::LayerRecord& record, std::vector<Proved>& proved, Deadline deadline);
+    Task<Result<Candidate>> examine(std::string reference, Deadline deadline);
     Task<Result<cache::ImageRecord>> complete(cache::ImageRecord image, bool lazy_only);
     [[nodiscard]] bool trusts(const cache::ImageRecord& image) const;
     [[nodiscard]] Result<void> add_to_catalogue(const cache::ImageRecord& image);
 
+    EventLoop& loop_;
     fetcher::ImageSource& source_;
     const trust::KeyRing& keys_;
     Catalogue& catalogue_;

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "daemon/image/image_service.hpp"
+#include "tests/support/fake_images.hpp"
+#include "tests/support/loop_fixture.hpp"
+#include "tests/support/temp_dir.hpp"
+#include "tests/unit/trust/test_keys.hpp"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sluice::daemon {
+
+inline const std::string kRepository = "registry.test/app";
+
+/// The image service over a database in a file and a registry in memory.
+class ImageWorld : public test::FdLeakTest {
+protected:
+    ImageWorld()
+    {
+        options.platform = fetcher::host_platform();
+        trust_key(trust::test_keys::kP256Public);
+    }
+
+    void TearDown() override
+    {
+        stop();
+        FdLeakTest::TearDown();
+    }
+
+    void trust_key(std::string_view pem) { keys.add(*trust::PublicKey::parse(pem, "team.pem")); }
+
+    [[nodiscard]] std::filesystem::path database() const { return dir.path() / "sluice.db"; }
+
+    void start()
+    {
+        catalogue = std::make_unique<Catalogue>(services);
+        auto opened = ImageStore::open(loop, database());
+        ASSERT_TRUE(opened) << opened.error().text();
+        store = std::move(*opened);
+        images = std::make_unique<ImageService>(services, source, keys, *catalogue, *store, complete, options);
+        const auto loaded = images->load();
+        ASSERT_TRUE(loaded) << loaded.error().text();
+    }
+
+    void stop()
+    {
+        images.reset();
+        store.reset();
+        catalogue.reset();
+    }
+
+    void restart()
+    {
+        stop();
+        start();
+    }
+
+    /// A signed image of these layers; its manifest's digest.
+    Digest publish(const std::vector<Json>& layers, const std::string& tag = "1")
+    {
+        const auto digest = test::add_image(source, kRepository, tag, layers);
+        test::sign(source, kRepository, digest, trust::test_keys::kP256Private);
+        return digest;
+    }
+
+    Digest publish_simple(const std::string& tag = "1", unsigned char seed = 1)
+    {
+        return publish({test::add_layer(source, test::ErofsBytes{.seed = seed}.bytes())}, tag);
+    }
+
+    static std::string name_of(const std::string& tag = "1") { return kRepository + ":" + tag; }
+
+    Result<cache::ImageRecord> ensure(const std::string& tag = "1", bool refresh = false)
+    {
+        ImageService::Request request{name_of(tag), false, refresh};
+        auto ensured = test::run_task(loop, images->ensure(std::move(request)));
+        return ensured ? std::move(*ensured) : fail(ErrorKind::kInternal, "the task did not end");
+    }
+
+    Result<void> forget(const std::string& tag = "1")
+    {
+        auto forgotten = test::run_task(loop, images->forget(name_of(tag)));
+        return forgotten ? std::move(*forgotten) : fail(ErrorKind::kInternal, "the task did not end");
+    }
+
+    test::TempDir dir;
+    EventLoop loop;
+    BufferPool buffers{1 << 20, 64 * 1024};
+    WorkerPool workers{2};
+    test::FakeImageSource source{loop, buffers};
+    Counters counters;
+    FillServices services{loop, workers, source, nullptr, counters};
+    trust::KeyRing keys;
+    ImageService::Options options;
+    CompleteBlob complete;
+    std::unique_ptr<Catalogue> catalogue;
+    std::unique_ptr<ImageStore> store;
+    std::unique_ptr<ImageService> images;
+};
+
+} // namespace sluice::daemon

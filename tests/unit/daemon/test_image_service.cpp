@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cache/sqlite.hpp"
+#include "tests/unit/daemon/image_world.hpp"
+
+#include <algorithm>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <optional>
+
+namespace sluice::daemon {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+class ImageServiceTest : public ImageWorld {
+protected:
+    /// Every insertion of an image fails, as on a full disk.
+    void break_database()
+    {
+        const auto database = cache::sqlite::Database::open(this->database());
+        ASSERT_TRUE(database) << database.error().text();
+        const auto broken = database->execute("CREATE TRIGGER full BEFORE INSERT ON images BEGIN "
+                                              "SELECT RAISE(FAIL, 'database or disk is full'); END");
+        ASSERT_TRUE(broken) << broken.error().text();
+    }
+
+    void fail_on(std::string what, ErrorKind kind)
+    {
+        source.fault = [what = std::move(what), kind](const std::string& asked) -> std::optional<Error> {
+            return asked.starts_with(what) ? std::optional{Error{kind, "registry.test: failed as told"}} : std::nullopt;
+        };
+    }
+};
+
+TEST_F(ImageServiceTest, ASignedImageIsRegisteredAndItsBlobsMayBeServed)
+{
+    start();
+    const auto device = test::add_layer(source, test::device_bytes(3, 9), "device");
+    const auto layer = test::add_layer(source, test::ErofsBytes{.devices = {3}}.bytes());
+    const auto upper = test::add_layer(source, test::ErofsBytes{.compressed = true, .seed = 5}.bytes());
+    const auto digest = publish({device, layer, upper});
+    const auto image = ensure();
+    ASSERT_TRUE(image) << image.error().text();
+    EXPECT_EQ(image->reference, name_of());
+    EXPECT_EQ(image->manifest_digest, digest);
+    EXPECT_EQ(image->signer_name, "team.pem");
+    ASSERT_THAT(image->layers, SizeIs(2));
+    EXPECT_EQ(image->layers[0].blob.digest.to_string(), layer["digest"].get<std::string>());
+    EXPECT_FALSE(image->layers[0].blob.compressed);
+    ASSERT_THAT(image->layers[0].devices, SizeIs(1));
+    EXPECT_EQ(image->layers[0].devices[0].digest.to_string(), device["digest"].get<std::string>());
+    EXPECT_TRUE(image->layers[1].blob.compressed);
+    EXPECT_THAT(catalogue->entries(), SizeIs(3));
+    EXPECT_THAT(images->images(), SizeIs(1));
+}
+
+TEST_F(ImageServiceTest, AKnownImageNeedsNoRegistry)
+{
+    start();
+    publish_simple();
+    ASSERT_TRUE(ensure());
+    source.asked.clear();
+    ASSERT_TRUE(ensure());
+    restart();
+    const auto image = ensure();
+    ASSERT_TRUE(image) << image.error().text();
+    EXPECT_THAT(source.asked, ::testing::IsEmpty());
+    EXPECT_THAT(catalogue->entries(), SizeIs(1));
+}
+
+TEST_F(ImageServiceTest, ARefreshAsksTheRegistryAnew)
+{
+    start();
+    const auto first = publish_simple("1", 1);
+    ASSERT_TRUE(ensure());
+    const auto second = publish_simple("1", 2);
+    EXPECT_EQ(ensure()->manifest_digest, first);
+    EXPECT_EQ(ensure("1", true)->manifest_digest, second);
+    restart();
+    EXPECT_EQ(ensure()->manifest_digest, second);
+}
+
+TEST_F(ImageServiceTest, AFailedRefreshKeepsWhatWasRegistered)
+{
+    start();
+    const auto first = publish_simple();
+    ASSERT_TRUE(ensure());
+    fail_on("manifest 1", ErrorKind::kTransient);
+    EXPECT_EQ(ensure("1", true).error().kind(), ErrorKind::kTransient);
+    EXPECT_EQ(ensure()->manifest_digest, first);
+}
+
+TEST_F(ImageServiceTest, AskersOfOneImageShareItsRegistration)
+{
+    start();
+    publish_simple();
+    source.hold();
+    std::vector<std::optional<Result<cache::ImageRecord>>> outcomes(3);
+    TaskScope scope{loop};
+
+    struct Collect {
+        static Task<void> into(std::optional<Result<cache::ImageRecord>>& out, Task<Result<cache::ImageRecord>> inner)
+        {
+            out.emplace(co_await inner);
+        }
+    };
+
+    for (auto& outcome : outcomes) {
+        ImageService::Request request{name_of(), false, false};
+        scope.spawn(Collect::into(outcome, images->ensure(std::move(request))));
+    }
+    ASSERT_TRUE(test::run_until(loop, [&] { return source.running == 1; }));
+    source.release();
+    ASSERT_TRUE(test::run_until(loop, [&] { return outcomes[0] && outcomes[1] && outcomes[2]; }));
+    for (const auto& outcome : outcomes) {
+        EXPECT_TRUE(*outcome);
+    }
+    EXPECT_EQ(source.count_asked("manifest 1"), 1U);
+    EXPECT_EQ(source.count_asked("range "), 2U) << "one hash block, and one block of the image";
+}
+
+TEST_F(ImageServiceTest, AForgottenImageStaysForgotten)
+{
+    start();
+    publish_simple();
+    ASSERT_TRUE(ensure());
+    ASSERT_TRUE(forget());
+    EXPECT_THAT(images->images(), SizeIs(0));
+    EXPECT_EQ(forget().error().kind(), ErrorKind::kNotFound);
+    restart();
+    EXPECT_THAT(images->images(), SizeIs(0));
+}
+
+TEST_F(ImageServiceTest, AnImageWhoseKeyIsNoLongerTrustedIsNotServed)
+{
+    start();
+    publish_simple();
+    ASSERT_TRUE(ensure());
+    keys = trust::KeyRing{};
+    trust_key(trust::test_keys::kP384Public);
+    ::testing::internal::CaptureStderr();
+    restart();
+    EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr(name_of()));
+    EXPECT_THAT(images->images(), SizeIs(0));
+    EXPECT_THAT(catalogue->entries(), SizeIs(0));
+    EXPECT_EQ(ensure().error().kind(), ErrorKind::kDenied);
+}
+
+TEST_F(ImageServiceTest, NothingIsServedThatCouldNotBeStored)
+{
+    start();
+    publish_simple();
+    break_database();
+    ::testing::internal::CaptureStderr();
+    const auto image = ensure();
+    EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("is not registered"));
+    ASSERT_FALSE(image);
+    EXPECT_THAT(image.error().text(), HasSubstr("database or disk is full"));
+    EXPECT_THAT(catalogue->entries(), SizeIs(0));
+    EXPECT_THAT(images->images(), SizeIs(0));
+}
+
+TEST_F(ImageServiceTest, ABlobWhoseFirstBlockDoesNotMatchIsNotRegistered)
+{
+    start();
+    const auto device = test::add_layer(source, test::device_bytes(1, 9), "device"); // its tree has no levels
+    const auto layer = test::add_layer(source, test::ErofsBytes{.devices = {1}}.bytes());
+    publish({device, layer});
+    for (const auto& bad : {device, layer}) {
+        const auto name = bad["digest"].get<std::string>();
+        source.tamper = [&](const Digest& blob, std::uint64_t offset, std::span<std::byte> bytes) {
+            if (blob.to_string() == name && offset == 0) {
+                bytes.front() ^= std::byte{1};
+            }
+        };
+        const auto image = ensure();
+        ASSERT_FALSE(image) << name;
+        EXPECT_EQ(image.error().kind(), ErrorKind::kCorrupt);
+        EXPECT_THAT(image.error().text(), HasSubstr(name));
+        EXPECT_THAT(catalogue->entries(), SizeIs(0));
+    }
+}
+
+TEST_F(ImageServiceTest, ADeviceWithAFalseRootIsNotRegistered)
+{
+    start();
+    const auto device = test::add_layer(source, test::device_bytes(1, 9), "device", Digest{});
+    publish({device, test::add_layer(source, test::ErofsBytes{.devices = {1}}.bytes())});
+    const auto image = ensure();
+    ASSERT_FALSE(image);
+    EXPECT_THAT(image.error().text(), HasSubstr("device blob " + device["digest"].get<std::string>()));
+}
+
+TEST_F(ImageServiceTest, LayersAreLookedAtSideBySideAndNotAllAtOnce)
+{
+    start();
+    std::vector<Json> layers;
+    for (unsigned char seed = 1; seed <= 20; ++seed) {
+        layers.push_back(test::add_layer(source, test::ErofsBytes{.seed = seed}.bytes()));
+    }
+    publish(layers);
+    source.hold();
+    std::optional<Result<cache::ImageRecord>> outcome;
+    TaskScope scope{loop};
+
+    struct Collect {
+        static Task<void> into(std::optional<Result<cache::ImageRecord>>& out, Task<Result<cache::ImageRecord>> inner)
+        {
+            out.emplace(co_await inner);
+        }
+    };
+
+    ImageService::Request request{name_of(), false, false};
+    scope.spawn(Collect::into(outcome, images->ensure(std::move(request))));
+    EXPECT_TRUE(test::run_until(loop, [&] { return source.running == 8; }));
+    source.release();
+    ASSERT_TRUE(test::run_until(loop, [&] { return outcome.has_value(); }));
+    ASSERT_TRUE(*outcome) << outcome->error().text();
+    EXPECT_EQ(source.most_running, 8U);
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        EXPECT_EQ((*outcome)->layers[i].blob.digest.to_string(), layers[i]["digest"].get<std::string>());
+    }
+}
+
+TEST_F(ImageServiceTest, TheFirstFaultEndsTheRegistrationAndIsLoggedOnce)
+{
+    start();
+    const auto good = test::add_layer(source, test::ErofsBytes{.seed = 1}.bytes());
+    const auto bad = test::add_layer(source, test::ErofsBytes{.seed = 2}.bytes());
+    publish({good, bad});
+    fail_on("range " + bad["digest"].get<std::string>(), ErrorKind::kTransient);
+    ::testing::internal::CaptureStderr();
+    const auto image = ensure();
+    const auto logged = ::testing::internal::GetCapturedStderr();
+    ASSERT_FALSE(image);
+    EXPECT_EQ(image.error().kind(), ErrorKind::kTransient);
+    EXPECT_THAT(image.error().text(), AllOf(HasSubstr("layer " + bad["digest"].get<std::string>()), HasSubstr("told")));
+    EXPECT_THAT(logged, AllOf(HasSubstr(name_of() + " is not registered: layer "), HasSubstr("failed as told")));
+    EXPECT_EQ(std::ranges::count(logged, '\n'), 1);
+    EXPECT_THAT(catalogue->entries(), SizeIs(0));
+}
+
+TEST_F(ImageServiceTest, TheWholeRegistrationObeysOneDeadline)
+{
+    options.deadline = milliseconds{1};
+    start();
+    publish_simple();
+    source.hold(); // for ever
+    const auto image = ensure();
+    ASSERT_FALSE(image);
+    EXPECT_EQ(image.error().kind(), ErrorKind::kTimeout);
+    EXPECT_THAT(image.error().text(), HasSubstr("registering the image"));
+    EXPECT_EQ(source.running, 0U) << "what was under way is cancelled";
+}
+
+TEST_F(ImageServiceTest, WhatASuperblockSaysMustFitTheManifest)
+{
+    start();
+    publish({test::add_layer(source, test::device_bytes(4, 1))}, "no-erofs");
+    EXPECT_THAT(ensure("no-erofs").error().text(), HasSubstr("magic number"));
+    publish({test::add_layer(source, test::ErofsBytes{.devices = {1}}.bytes())}, "no-device");
+    EXPECT_THAT(ensure("no-device").error().text(), HasSubstr("refers to 1 device blobs, and the manifest has 0"));
+    EXPECT_THAT(catalogue->entries(), SizeIs(0));
+}
+
+TEST_F(ImageServiceTest, CompressedLayersAreCompletedWithTheirDevicesBeforeTheAnswer)
+{
+    std::vector<Digest> completed;
+    complete = [&](std::shared_ptr<BlobTree> tree) -> Task<Result<void>> {
+        completed.push_back(tree->blob().digest);
+        return []() -> Task<Result<void>> { co_return Result<void>{}; }();
+    };
+    start();
+    const auto plain = test::add_layer(source, test::ErofsBytes{.seed = 3}.bytes());
+    const auto device = test::add_layer(source, test::device_bytes(2, 9), "device");
+    const auto layer = test::add_layer(source, test::ErofsBytes{.compressed = true, .devices = {2}}.bytes());
+    publish({plain, device, layer});
+    ASSERT_TRUE(ensure());
+    std::vector<std::string> names;
+    for (const auto& digest : completed) {
+        names.push_back(digest.to_string());
+    }
+    EXPECT_THAT(
+        names, ::testing::UnorderedElementsAre(layer["digest"].get<std::string>(), device["digest"].get<std::string>())
+    );
+    ImageService::Request lazily{name_of(), true, false};
+    const auto refused = test::run_task(loop, images->ensure(std::move(lazily)));
+    ASSERT_TRUE(refused && !*refused);
+    EXPECT_EQ(refused->error().kind(), ErrorKind::kUnsupported);
+}
+
+TEST_F(ImageServiceTest, AFailedCompletionNamesTheImageAndIsTriedAgain)
+{
+    unsigned tries = 0;
+    complete = [&](std::shared_ptr<BlobTree>) -> Task<Result<void>> {
+        const bool first = ++tries == 1;
+        return [](bool fails) -> Task<Result<void>> {
+            co_return fails ? Result<void>{fail(ErrorKind::kNoSpace, "the disk is full")} : Result<void>{};
+        }(first);
+    };
+    start();
+    publish({test::add_layer(source, test::ErofsBytes{.compressed = true}.bytes())});
+    const auto failed = ensure();
+    ASSERT_FALSE(failed);
+    EXPECT_EQ(failed.error().kind(), ErrorKind::kNoSpace);
+    EXPECT_THAT(failed.error().text(), AllOf(HasSubstr(name_of()), HasSubstr("the disk is full")));
+    EXPECT_TRUE(ensure());
+    EXPECT_EQ(tries, 2U);
+}
+
+TEST_F(ImageServiceTest, AReferenceThatIsNoneIsRefused)
+{
+    start();
+    ImageService::Request request{"UPPER//case", false, false};
+    const auto refused = test::run_task(loop, images->ensure(std::move(request)));
+    ASSERT_TRUE(refused && !*refused);
+    EXPECT_EQ(refused->error().kind(), ErrorKind::kInvalid);
+    EXPECT_THAT(source.asked, ::testing::IsEmpty());
+}
+
+} // namespace
+} // namespace sluice::daemon
