@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/image/layer_inspector.hpp"
 
-#include "base/erofs.hpp"
 #include "base/for_each_bounded.hpp"
 #include "trust/merkle_tree.hpp"
 
@@ -22,21 +21,29 @@ struct Target {
     std::string name;
 };
 
-/// The first block of a blob, proved. A tree without levels has the block's own digest for its root, and is not exempt.
-Task<Result<std::vector<std::byte>>> first_block(std::shared_ptr<BlobTree> tree, Deadline deadline)
+std::string layer_name(const PlannedLayer& layer)
 {
-    const ByteRange first{0, kBlockSize};
-    auto prepared = co_await tree->prepare(first, deadline);
+    return fmt::format("layer {}", layer.blob.digest.to_string());
+}
+
+/// Whole blocks of a blob, proved. A tree without levels has its only block's digest for a root, and is not exempt.
+Task<Result<std::vector<std::byte>>> read_proved(std::shared_ptr<BlobTree> tree, ByteRange blocks, Deadline deadline)
+{
+    auto prepared = co_await tree->prepare(blocks, deadline);
     if (!prepared) {
         co_return fail(prepared.error());
     }
-    const auto expected = tree->expected(first);
+    const auto expected = tree->expected(blocks);
     if (!expected) {
         co_return fail(expected.error());
     }
-    auto bytes = co_await tree->fetch_bytes(first, deadline);
-    if (bytes && trust::first_mismatch(*bytes, *expected)) {
-        co_return fail(ErrorKind::kCorrupt, "its first block does not match the signed hash tree");
+    auto bytes = co_await tree->fetch_bytes(blocks, deadline);
+    if (!bytes) {
+        co_return bytes;
+    }
+    if (const auto bad = trust::first_mismatch(*bytes, *expected)) {
+        const auto block = blocks.begin() / kBlockSize + *bad;
+        co_return fail(ErrorKind::kCorrupt, fmt::format("its block {} does not match the signed hash tree", block));
     }
     co_return bytes;
 }
@@ -47,7 +54,8 @@ Task<Result<void>> prove(const Catalogue& catalogue, const Target& target, Deadl
     if (!tree) {
         co_return fail(tree.error(), target.name);
     }
-    auto block = co_await first_block(*tree, deadline);
+    const ByteRange first{0, kBlockSize};
+    auto block = co_await read_proved(*tree, first, deadline);
     if (!block) {
         co_return fail(block.error(), target.name);
     }
@@ -55,11 +63,59 @@ Task<Result<void>> prove(const Catalogue& catalogue, const Target& target, Deadl
     co_return Result<void>{};
 }
 
+std::vector<erofs::Device> devices_of(const PlannedLayer& planned, const InspectedLayer& inspected)
+{
+    std::vector<erofs::Device> devices;
+    for (std::size_t i = 0; i < planned.devices.size(); ++i) {
+        const auto& blob = planned.devices[i];
+        const auto superblock = erofs::parse_superblock(inspected.devices[i].first_block); // most devices have none
+        devices.push_back({
+            blob.digest.to_string(),
+            blob.erofs_size,
+            {blob.digest},
+            superblock ? std::optional{superblock->uuid} : std::nullopt,
+        });
+    }
+    return devices;
+}
+
+/// Checks a layer whose first blocks are proved: its superblock, and its device table, whose blocks are proved as well.
+Task<Result<void>> check_layer(const PlannedLayer& planned, InspectedLayer& inspected, Deadline deadline)
+{
+    const auto name = layer_name(planned);
+    const auto superblock = check_first_block(inspected.blob.first_block, planned);
+    if (!superblock) {
+        co_return fail(superblock.error(), name);
+    }
+    inspected.compressed = superblock->compressed;
+    if (planned.devices.empty()) {
+        co_return Result<void>{};
+    }
+    const auto blocks = superblock->device_table.align_out(kBlockSize);
+    if (blocks.end() > planned.blob.erofs_size) {
+        co_return fail(ErrorKind::kInvalid, fmt::format("{}: its device table lies outside the image", name));
+    }
+    const auto bytes = co_await read_proved(inspected.blob.tree, blocks, deadline);
+    if (!bytes) {
+        co_return fail(bytes.error(), name);
+    }
+    const auto table = std::span{*bytes}.subspan(superblock->device_table.begin() - blocks.begin());
+    const auto slots = erofs::parse_device_table(*superblock, table);
+    if (!slots) {
+        co_return fail(slots.error(), name);
+    }
+    const auto fitting = erofs::check_devices(*slots, devices_of(planned, inspected));
+    if (!fitting) {
+        co_return fail(fitting.error(), name);
+    }
+    co_return Result<void>{};
+}
+
 std::vector<Target> targets_of(const std::vector<PlannedLayer>& plan, std::vector<InspectedLayer>& layers)
 {
     std::vector<Target> targets;
     for (std::size_t i = 0; i < plan.size(); ++i) {
-        const auto layer = fmt::format("layer {}", plan[i].blob.digest.to_string());
+        const auto layer = layer_name(plan[i]);
         targets.push_back({&plan[i].blob, &layers[i].blob, layer});
         layers[i].devices.resize(plan[i].devices.size());
         for (std::size_t d = 0; d < plan[i].devices.size(); ++d) {
@@ -73,11 +129,11 @@ std::vector<Target> targets_of(const std::vector<PlannedLayer>& plan, std::vecto
 
 } // namespace
 
-Result<bool> check_first_block(std::span<const std::byte> first_block, const PlannedLayer& layer)
+Result<erofs::Superblock> check_first_block(std::span<const std::byte> first_block, const PlannedLayer& layer)
 {
-    const auto superblock = erofs::parse_superblock(first_block);
+    auto superblock = erofs::parse_superblock(first_block);
     if (!superblock) {
-        return fail(superblock.error());
+        return superblock;
     }
     if (superblock->block_size != kBlockSize) {
         return fail(
@@ -101,7 +157,7 @@ Result<bool> check_first_block(std::span<const std::byte> first_block, const Pla
             )
         );
     }
-    return superblock->compressed;
+    return superblock;
 }
 
 Task<Result<std::vector<InspectedLayer>>>
@@ -114,12 +170,10 @@ inspect_layers(EventLoop& loop, const Catalogue& catalogue, std::vector<PlannedL
     if (!proved) {
         co_return fail(proved.error());
     }
-    for (std::size_t i = 0; i < plan.size(); ++i) {
-        const auto compressed = check_first_block(layers[i].blob.first_block, plan[i]);
-        if (!compressed) {
-            co_return fail(compressed.error(), fmt::format("layer {}", plan[i].blob.digest.to_string()));
-        }
-        layers[i].compressed = *compressed;
+    auto check = [&](std::size_t number) { return check_layer(plan[number], layers[number], deadline); };
+    auto checked = co_await for_each_bounded(loop, plan.size(), kAtOnce, std::move(check));
+    if (!checked) {
+        co_return fail(checked.error());
     }
     co_return layers;
 }

@@ -2,12 +2,14 @@
 #pragma once
 
 #include "base/clock.hpp"
+#include "base/erofs.hpp"
 #include "base/task.hpp"
 #include "daemon/blob/catalogue.hpp"
 #include "daemon/image/image_plan.hpp"
 
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,13 +29,15 @@ struct InspectedLayer {
     bool compressed = false; ///< may hold compressed data
 };
 
-/// Fetches and proves the first block of each blob of the plan, a bounded number of blobs at once, and checks what the
-/// superblocks say. The first failure is the outcome; it names the layer. Adds nothing to the catalogue. Loop thread
-/// only; `catalogue` outlives the task.
+/// Fetches and proves the first block of each blob of the plan and the device tables, a bounded number of blobs at
+/// once, and checks what superblocks and device tables say: kInvalid when a device is smaller than its slot, or stands
+/// in another one's place. The first failure is the outcome; it names the layer. Adds nothing to the catalogue. Loop
+/// thread only; `catalogue` outlives the task.
 [[nodiscard]] Task<Result<std::vector<InspectedLayer>>>
 inspect_layers(EventLoop& loop, const Catalogue& catalogue, std::vector<PlannedLayer> plan, Deadline deadline);
 
-/// Whether a layer with this first block can be served, and is compressed. Pure; the block must be proved.
-[[nodiscard]] Result<bool> check_first_block(std::span<const std::byte> first_block, const PlannedLayer& layer);
+/// The superblock of a layer that can be served as far as its first block says. Pure; the block must be proved.
+[[nodiscard]] Result<erofs::Superblock>
+check_first_block(std::span<const std::byte> first_block, const PlannedLayer& layer);
 
 } // namespace sluice::daemon

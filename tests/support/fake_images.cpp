@@ -16,7 +16,6 @@ namespace {
 
 constexpr std::size_t kSuperblock = 1024;
 constexpr std::size_t kSlot = 128;      // bytes of a device slot
-constexpr std::size_t kFirstSlot = 12;  // in units of kSlot: behind the superblock
 constexpr std::size_t kSlotBlocks = 64; // where in a slot its device's block count stands
 
 void put_little_endian(std::string& out, std::size_t at, std::uint64_t value, std::size_t width)
@@ -200,9 +199,11 @@ std::string ErofsBytes::bytes() const
     put_little_endian(image, kSuperblock + 36, blocks, 4);
     put_little_endian(image, kSuperblock + 80, (compressed ? 0x2U : 0U) | (devices.empty() ? 0U : 0x8U), 4);
     put_little_endian(image, kSuperblock + 86, devices.size(), 2);
-    put_little_endian(image, kSuperblock + 88, devices.empty() ? 0 : kFirstSlot, 2);
+    // In units of kSlot; in the first block it stands behind the superblock.
+    const auto first_slot = table_block == 0 ? 12 : table_block * kBlockSize / kSlot;
+    put_little_endian(image, kSuperblock + 88, devices.empty() ? 0 : first_slot, 2);
     for (std::size_t i = 0; i < devices.size(); ++i) {
-        const auto slot = (kFirstSlot + i) * kSlot;
+        const auto slot = (first_slot + i) * kSlot;
         std::memset(image.data() + slot, 0, kSlot);
         put_little_endian(image, slot + kSlotBlocks, devices[i], 4);
     }

@@ -84,6 +84,7 @@ struct ErofsBytes {
     bool compressed = false;
     std::vector<std::uint64_t> devices; ///< blocks of each extra device
     unsigned char seed = 1;             ///< so that images differ
+    std::uint64_t table_block = 0;      ///< where the device table stands
 
     [[nodiscard]] std::string bytes() const;
 };

@@ -265,6 +265,47 @@ TEST_F(ImageServiceTest, WhatASuperblockSaysMustFitTheManifest)
     EXPECT_THAT(catalogue->entries(), SizeIs(0));
 }
 
+TEST_F(ImageServiceTest, DevicesMustFitTheDeviceTable)
+{
+    start();
+    const auto small = test::add_layer(source, test::device_bytes(2, 8), "device");
+    const auto large = test::add_layer(source, test::device_bytes(3, 9), "device");
+    const auto layer = test::add_layer(source, test::ErofsBytes{.devices = {2, 3}}.bytes());
+    publish({large, small, layer}, "swapped");
+    ::testing::internal::CaptureStderr();
+    const auto swapped = ensure("swapped");
+    EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr(name_of("swapped") + " is not registered: layer"));
+    ASSERT_FALSE(swapped);
+    EXPECT_EQ(swapped.error().kind(), ErrorKind::kInvalid);
+    EXPECT_THAT(
+        swapped.error().text(),
+        AllOf(
+            HasSubstr("layer " + layer["digest"].get<std::string>()),
+            HasSubstr("device 2 (" + small["digest"].get<std::string>() + ") has 8192 bytes")
+        )
+    );
+    EXPECT_THAT(catalogue->entries(), SizeIs(0));
+    publish({small, large, layer}, "right");
+    EXPECT_TRUE(ensure("right"));
+}
+
+TEST_F(ImageServiceTest, ADeviceTableBehindTheFirstBlockIsProvedBeforeItIsRead)
+{
+    start();
+    const auto device = test::add_layer(source, test::device_bytes(2, 8), "device");
+    const auto layer = test::add_layer(source, test::ErofsBytes{.devices = {2}, .table_block = 3}.bytes());
+    publish({device, layer});
+    source.tamper = [&](const Digest& blob, std::uint64_t offset, std::span<std::byte> bytes) {
+        if (blob.to_string() == layer["digest"].get<std::string>() && offset == 3 * kBlockSize) {
+            bytes[65] ^= std::byte{1}; // the device's size
+        }
+    };
+    EXPECT_EQ(ensure().error().kind(), ErrorKind::kCorrupt);
+    EXPECT_THAT(ensure().error().text(), HasSubstr("block 3 does not match"));
+    source.tamper = nullptr;
+    EXPECT_TRUE(ensure());
+}
+
 TEST_F(ImageServiceTest, CompressedLayersAreCompletedWithTheirDevicesBeforeTheAnswer)
 {
     std::vector<Digest> completed;
