@@ -96,21 +96,23 @@ private:
         mount->add_option("DIR", out_.dir, "Where to mount it")->required();
         mount->add_option("-o,--options", out_.mount_options, "Mount options, as for mount.sluice(8)");
         mount->add_flag("--lazy-only", out_.lazy_only, "Refuse an image that would have to be downloaded first");
-        add_layers_dir(mount);
+        mount->add_flag("--refresh", out_.refresh, "Ask the registry what the tag means now");
+        (void)add_layers_dir(mount);
 
         auto* umount = add(Subcommand::kUmount, "umount", "Unmount an image");
         umount->add_option("DIR", out_.dir, "Where it is mounted")->required();
-        add_layers_dir(umount);
+        (void)add_layers_dir(umount);
 
         auto* release = add(Subcommand::kReleaseLayers, "release-layers", "Unmount the layers that nothing uses");
         release->group(""); // sluiced's business: not in the help
-        release->add_option("--mount-namespace", out_.mount_namespace, "Look from inside this mount namespace");
-        add_layers_dir(release);
+        auto* elsewhere =
+            release->add_option("--mount-namespace", out_.mount_namespace, "Look from inside this mount namespace");
+        elsewhere->needs(add_layers_dir(release)); // nobody is to be asked over a socket of the other side
     }
 
-    void add_layers_dir(CLI::App* command)
+    CLI::Option* add_layers_dir(CLI::App* command)
     {
-        command->add_option(
+        return command->add_option(
             "--layers-dir", out_.layers_dir, "Where the layers' own mounts are (default: ask the daemon)"
         );
     }

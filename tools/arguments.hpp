@@ -32,7 +32,8 @@ struct Arguments {
     std::string dir;
     std::string mount_options;
     bool lazy_only = false;
-    std::string mount_namespace; ///< release-layers: a path, empty: ours
+    bool refresh = false;
+    std::string mount_namespace; ///< release-layers: a path, empty: ours; then layers_dir is given
     std::string library_socket;  ///< empty: the daemon says
     std::optional<std::uint32_t> layer;
     PublishRequest publish;

@@ -116,14 +116,6 @@ Result<void> set_mount_attributes(const UniqueFd& mount, std::uint64_t attribute
     return {};
 }
 
-Result<void> attach_mount(const UniqueFd& mount, const std::string& target)
-{
-    if (::move_mount(mount.get(), "", AT_FDCWD, target.c_str(), MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS) != 0) {
-        return fail_errno(errno, "mounting at " + target);
-    }
-    return {};
-}
-
 Result<void> attach_mount(const UniqueFd& mount, const UniqueFd& directory, std::string_view name)
 {
     constexpr unsigned int kFlags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;

@@ -50,10 +50,7 @@ inline constexpr std::size_t kMaxFsStringLength = 255;
 /// other.
 [[nodiscard]] Result<void> set_mount_attributes(const UniqueFd& mount, std::uint64_t attributes);
 
-/// Puts a detached mount into the tree. `target` is followed through symbolic links.
-[[nodiscard]] Result<void> attach_mount(const UniqueFd& mount, const std::string& target);
-
-/// The same onto an open directory.
+/// Puts a detached mount into the tree, onto an open directory, which `name` names in texts.
 [[nodiscard]] Result<void> attach_mount(const UniqueFd& mount, const UniqueFd& directory, std::string_view name);
 
 } // namespace sluice::tools

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <filesystem>
 #include <fmt/format.h>
 #include <optional>
 #include <sys/mount.h>
@@ -20,19 +19,6 @@ namespace {
 
 /// Mounting a layer waits for the network; so many are waited for at once.
 constexpr std::size_t kParallelLayers = 8;
-
-Result<std::string> canonical_directory(const std::string& dir)
-{
-    std::error_code error;
-    const auto path = std::filesystem::canonical(dir, error);
-    if (error) {
-        return fail_errno(error.value(), dir);
-    }
-    if (!std::filesystem::is_directory(path, error)) {
-        return fail_errno(ENOTDIR, dir);
-    }
-    return path.string();
-}
 
 /// Mounts all layers that are missing, several at a time; the first error in layer order, if any.
 Result<void>
@@ -65,16 +51,16 @@ ensure_all(const LayerMounts& layers, const LayerMounts::Hold& hold, const Image
     return {};
 }
 
-Result<void> attach_single(const std::string& layer, const std::string& target, std::uint64_t attributes)
+Result<UniqueFd> clone_layer(const std::string& layer, std::uint64_t attributes)
 {
     auto mount = clone_mount(layer);
     if (!mount) {
-        return fail(std::move(mount).error());
+        return mount;
     }
     if (auto set = set_mount_attributes(*mount, attributes); !set) {
         return fail(set.error());
     }
-    return attach_mount(*mount, target);
+    return mount;
 }
 
 /// What the mount table shows for an overlay. Where the layers are files, the directory that they are in stands in
@@ -90,7 +76,7 @@ std::string overlay_source(const ImageSpec& image)
 Result<void> mount_held(
     const LayerMounts& layers,
     const ImageSpec& image,
-    const std::string& target,
+    const MountPlace& place,
     std::uint64_t attributes,
     LayerMounter& mounter,
     OverlayStyle style
@@ -103,14 +89,14 @@ Result<void> mount_held(
     if (auto ensured = ensure_all(layers, *hold, image, mounter); !ensured) {
         return ensured;
     }
-    if (image.layers.size() == 1) {
-        return attach_single(fmt::format("{}/{}", layers.dir(), image.layers.front().mount_name), target, attributes);
-    }
     OverlayRequest overlay{layers.dir(), {}, overlay_source(image), attributes};
     for (const auto& layer : image.layers) {
         overlay.names.push_back(layer.mount_name);
     }
-    return mount_overlay(overlay, target, style);
+    const auto mount = image.layers.size() == 1
+                           ? clone_layer(fmt::format("{}/{}", layers.dir(), overlay.names.front()), attributes)
+                           : make_overlay(overlay, style);
+    return mount ? place.attach(*mount) : fail(mount.error(), "mounting at " + place.dir());
 }
 
 /// The names of the layers that make up what is mounted, topmost first; empty when it is none of
@@ -169,17 +155,10 @@ bool is_overlay_current(
            });
 }
 
-/// The mount point as the table has it: `dir` itself, or where its symbolic links lead.
-Result<const MountEntry*> top_mount_at(const MountTable& table, const std::string& dir)
+/// Is it a mount of an image, whichever? `table`: ours, which has the layers.
+bool is_image(const MountEntry& mount, const MountTable& table, const std::string& layers_dir)
 {
-    if (const auto* entry = find_top_mount(table, dir)) {
-        return entry;
-    }
-    const auto path = canonical_directory(dir);
-    if (!path) {
-        return fail(path.error());
-    }
-    return find_top_mount(table, *path);
+    return !layers_of(mount, table, layers_dir).empty() || !blob_of(mount).empty();
 }
 
 } // namespace
@@ -187,17 +166,16 @@ Result<const MountEntry*> top_mount_at(const MountTable& table, const std::strin
 Result<void> mount_image(
     const LayerMounts& layers,
     const ImageSpec& image,
-    const std::string& dir,
+    const MountPlace& place,
     std::uint64_t attributes,
     LayerMounter& mounter,
     OverlayStyle style
 )
 {
-    const auto target = canonical_directory(dir);
-    if (!target) {
-        return fail(target.error());
+    if (auto checked = place.check(); !checked) {
+        return checked;
     }
-    auto mounted = mount_held(layers, image, *target, attributes, mounter, style);
+    auto mounted = mount_held(layers, image, place, attributes, mounter, style);
     if (!mounted) {
         (void)layers.release_unused(); // the failure that brought us here is the one to tell about
     }
@@ -205,17 +183,17 @@ Result<void> mount_image(
 }
 
 Result<Presence>
-find_image(const std::string& layers_dir, const ImageSpec& image, const std::string& dir, const LayerMounter& mounter)
+find_image(const std::string& layers_dir, const ImageSpec& image, const MountPlace& place, const LayerMounter& mounter)
 {
     const auto table = read_mount_table();
     if (!table) {
         return fail(table.error());
     }
-    const auto top = top_mount_at(*table, dir);
+    const auto top = place.top_mount();
     if (!top) {
         return fail(top.error());
     }
-    if (*top == nullptr) {
+    if (!*top) {
         return Presence::kAbsent;
     }
     const MountEntry& mount = **top;
@@ -230,37 +208,39 @@ find_image(const std::string& layers_dir, const ImageSpec& image, const std::str
     const auto& lowest = image.layers.front();
     const bool single = image.layers.size() == 1;
     if (!same_names && !(single && blob_of(mount) == lowest.fsid)) {
-        return Presence::kAbsent;
+        return is_image(mount, *table, layers_dir) ? Presence::kOther : Presence::kAbsent;
     }
     const bool current =
         single ? mounter.is_current(lowest, mount) : is_overlay_current(mount, *table, image, layers_dir, mounter);
     return current ? Presence::kThere : Presence::kDead;
 }
 
-Result<void> detach_dead(const std::string& dir)
+Result<void> detach_dead(const MountPlace& place)
 {
-    // A symbolic link is followed, as it was when the mount was found.
-    if (::umount2(dir.c_str(), MNT_DETACH) != 0) {
-        return fail_errno(errno, "detaching the dead mount at " + dir);
+    const auto top = place.top_mount();
+    if (!top || !*top) {
+        return top ? Result<void>{} : fail(top.error());
     }
-    return {};
+    const auto detached = place.unmount(**top, MNT_DETACH);
+    return detached ? Result<void>{} : fail(detached.error(), "the dead mount at " + place.dir());
 }
 
-Result<ReleaseReport> unmount_image(const LayerMounts& layers, const std::string& dir)
+Result<ReleaseReport> unmount_image(const LayerMounts& layers, const MountPlace& place)
 {
     const auto table = read_mount_table();
     if (!table) {
         return fail(table.error());
     }
-    const auto top = top_mount_at(*table, dir);
+    const auto top = place.top_mount();
     if (!top) {
         return fail(top.error());
     }
-    if (*top == nullptr) {
+    const auto& dir = place.dir();
+    if (!*top) {
         return fail(ErrorKind::kInvalid, dir + ": nothing is mounted there");
     }
     const MountEntry& mount = **top;
-    if (layers_of(mount, *table, layers.dir()).empty() && blob_of(mount).empty()) {
+    if (!is_image(mount, *table, layers.dir())) {
         return fail(
             ErrorKind::kInvalid, fmt::format("{}: a mount of type {}, not an image of sluice's", dir, mount.fs_type)
         );
@@ -268,8 +248,8 @@ Result<ReleaseReport> unmount_image(const LayerMounts& layers, const std::string
     if (!layer_name(layers.dir(), mount.mount_point).empty()) {
         return fail(ErrorKind::kInvalid, dir + ": a layer's own mount, which the daemon unmounts when nothing uses it");
     }
-    if (::umount2(mount.mount_point.c_str(), UMOUNT_NOFOLLOW) != 0) {
-        return fail_errno(errno, "unmounting " + dir);
+    if (auto unmounted = place.unmount(mount, 0); !unmounted) {
+        return fail(unmounted.error());
     }
     return layers.release_unused();
 }

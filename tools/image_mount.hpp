@@ -5,6 +5,7 @@
 #include "tools/image_spec.hpp"
 #include "tools/layer_mounter.hpp"
 #include "tools/layer_mounts.hpp"
+#include "tools/mount_place.hpp"
 #include "tools/overlay_mount.hpp"
 
 #include <cstdint>
@@ -12,13 +13,13 @@
 
 namespace sluice::tools {
 
-/// Mounts the image's layers where they are not yet, and the image at `dir`: the layer itself, or a
-/// read-only overlay of several. A failure leaves nothing behind. Needs root; may block for as long
+/// Mounts the image's layers where they are not yet, in our own mount namespace, and the image at `place`: the layer
+/// itself, or a read-only overlay of several. A failure leaves nothing behind. Needs root; may block for as long
 /// as the layers' file systems do.
 [[nodiscard]] Result<void> mount_image(
     const LayerMounts& layers,
     const ImageSpec& image,
-    const std::string& dir,
+    const MountPlace& place,
     std::uint64_t attributes,
     LayerMounter& mounter,
     OverlayStyle style = OverlayStyle::kAuto
@@ -26,20 +27,21 @@ namespace sluice::tools {
 
 /// Whether a directory has an image.
 enum class Presence : std::uint8_t {
-    kAbsent, ///< nothing is mounted on top there, or something else
+    kAbsent, ///< nothing is mounted on top there, or no image of ours
+    kOther,  ///< another image
     kThere,
     kDead ///< its mount is there, but the daemon's file system that it stands on is not served any more
 };
 
-/// Is what is mounted on top at `dir` exactly this image? For `mount -a`, which asks again for what is there.
+/// Is what is mounted on top at `place` exactly this image? For `mount -a`, which asks again for what is there.
 [[nodiscard]] Result<Presence>
-find_image(const std::string& layers_dir, const ImageSpec& image, const std::string& dir, const LayerMounter& mounter);
+find_image(const std::string& layers_dir, const ImageSpec& image, const MountPlace& place, const LayerMounter& mounter);
 
-/// Takes what is mounted on top at `dir` out of the way; who uses it keeps it.
-[[nodiscard]] Result<void> detach_dead(const std::string& dir);
+/// Takes what is mounted on top at `place` out of the way; who uses it keeps it.
+[[nodiscard]] Result<void> detach_dead(const MountPlace& place);
 
-/// Unmounts `dir`, which must be an image's mount (kInvalid otherwise), and releases the layers
+/// Unmounts `place`, which must be an image's mount (kInvalid otherwise), and releases the layers
 /// that are unused then.
-[[nodiscard]] Result<ReleaseReport> unmount_image(const LayerMounts& layers, const std::string& dir);
+[[nodiscard]] Result<ReleaseReport> unmount_image(const LayerMounts& layers, const MountPlace& place);
 
 } // namespace sluice::tools

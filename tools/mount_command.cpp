@@ -39,6 +39,9 @@ Result<Json> resolve(ControlApi& daemon, const MountRequest& request)
     if (request.options.lazy_only) {
         body["lazy_only"] = true; // false would be the same as nothing: then it is the configuration's to say
     }
+    if (request.options.refresh) {
+        body["refresh"] = true;
+    }
     return daemon.call("POST", "/v1/images", body, on_blobs);
 }
 
@@ -110,7 +113,7 @@ Result<void> mount_and_check(
     const MountRequest& request
 )
 {
-    const auto mounted = mount_image(layers, image, request.dir, request.options.attributes, mounter);
+    const auto mounted = mount_image(layers, image, request.place, request.options.attributes, mounter);
     if (!mounted) {
         const Error& error = mounted.error();
         if (error.code() != EIO && error.code() != ENOBUFS) {
@@ -122,25 +125,22 @@ Result<void> mount_and_check(
         return {};
     }
     if (const auto refused = refused_devices(daemon, image); !refused.empty()) {
-        (void)unmount_image(layers, request.dir);
+        (void)unmount_image(layers, request.place);
         return fail(ErrorKind::kTransient, refused);
     }
     return {};
 }
 
-/// Is the image mounted on top at `dir`, and alive? A dead daemon's mounts of it are taken away first.
-Result<bool>
-is_there(const LayerMounts& layers, const ImageSpec& image, const std::string& dir, const LayerMounter& mounter)
+/// What is mounted on top at the place, after a dead daemon's mounts of the image were taken away: never kDead.
+Result<Presence>
+look_at_place(const LayerMounts& layers, const ImageSpec& image, const MountPlace& place, const LayerMounter& mounter)
 {
     for (;;) {
-        const auto presence = find_image(layers.dir(), image, dir, mounter);
-        if (!presence) {
-            return fail(presence.error());
+        const auto presence = find_image(layers.dir(), image, place, mounter);
+        if (!presence || *presence != Presence::kDead) {
+            return presence;
         }
-        if (*presence != Presence::kDead) {
-            return *presence == Presence::kThere;
-        }
-        if (auto detached = detach_dead(dir); !detached) {
+        if (auto detached = detach_dead(place); !detached) {
             return fail(detached.error());
         }
     }
@@ -184,13 +184,23 @@ Result<MountOutcome> run_mount(ControlApi& daemon, LayerMounter& mounter, const 
     if (!layers) {
         return fail(layers.error());
     }
-    const auto there = is_there(*layers, outcome.image, request.dir, mounter);
-    if (!there) {
-        return fail(there.error());
+    const auto presence = look_at_place(*layers, outcome.image, request.place, mounter);
+    if (!presence) {
+        return fail(presence.error());
     }
-    if (*there && request.accept_mounted) {
+    if (*presence == Presence::kThere) {
         outcome.was_mounted = true;
         return outcome;
+    }
+    if (*presence == Presence::kOther && request.refuse_other) {
+        return fail(
+            ErrorKind::kInvalid,
+            fmt::format(
+                "{}: another image is mounted there already; unmount it first (sluicectl umount {})",
+                request.place.dir(),
+                request.place.dir()
+            )
+        );
     }
     if (auto mounted = mount_and_check(daemon, mounter, *layers, outcome.image, request); !mounted) {
         return fail(mounted.error(), request.reference);

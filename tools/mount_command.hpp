@@ -14,21 +14,21 @@ inline constexpr std::string_view kDefaultLayersDir = "/run/sluice/layers";
 
 struct MountRequest {
     std::string reference;
-    std::string dir;
+    MountPlace place;
     MountOptions options;
-    bool accept_mounted = false; ///< the same image at the same place already is success, and nothing is done
-    bool fake = false;           ///< everything but the mount
+    bool refuse_other = false; ///< when another image is mounted there; else this one comes on top of it
+    bool fake = false;         ///< everything but the mount
 };
 
 struct MountOutcome {
     ImageSpec image;
     std::string layers_dir;
-    bool was_mounted = false;
+    bool was_mounted = false; ///< at the same place already: nothing was done
 };
 
 /// What `sluicectl mount` and mount.sluice do: has the daemon resolve the image, with progress on stderr if that is a
 /// terminal and takes long; mounts it; and says why it failed in the daemon's words, because the kernel only has EIO
-/// and ENOBUFS.
+/// and ENOBUFS. What a dead daemon has left of the image at the place is detached first.
 [[nodiscard]] Result<MountOutcome> run_mount(ControlApi& daemon, LayerMounter& mounter, const MountRequest& request);
 
 /// The layers directory: `given`, else the daemon's if it can be asked, else the default. An unmount must not need the

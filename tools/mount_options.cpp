@@ -20,9 +20,11 @@ struct AttributeOption {
 
 constexpr std::uint64_t kSecure = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 constexpr std::uint64_t kOwner = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+/// An image is a download: what in it gives rights on this machine is asked for by name ("suid", "dev").
+constexpr std::uint64_t kDefault = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 
 constexpr std::array kAttributeOptions{
-    AttributeOption{"defaults", kSecure, 0},
+    AttributeOption{"defaults", kSecure, kDefault},
     AttributeOption{"ro", 0, 0},
     AttributeOption{"suid", MOUNT_ATTR_NOSUID, 0},
     AttributeOption{"nosuid", 0, MOUNT_ATTR_NOSUID},
@@ -97,6 +99,10 @@ Result<void> apply(MountOptions& options, std::string_view option, OptionOrigin 
         options.lazy_only = true;
         return {};
     }
+    if (option == "refresh") {
+        options.refresh = true;
+        return {};
+    }
     if (option == "loop-devices") { // "loop" would be taken by mount(8), which sets up its own
         options.loop_devices = true;
         return {};
@@ -131,7 +137,7 @@ Result<void> apply(MountOptions& options, std::string_view option, OptionOrigin 
 Result<MountOptions> parse_mount_options(std::string_view text, OptionOrigin origin)
 {
     MountOptions options;
-    options.attributes = MOUNT_ATTR_RDONLY;
+    options.attributes = MOUNT_ATTR_RDONLY | kDefault;
     for (const auto part : split(text, ',')) {
         const auto option = trim(part);
         if (option.empty()) {

@@ -11,11 +11,13 @@ namespace sluice::tools {
 
 /// What `-o` can say about a mount.
 struct MountOptions {
-    std::uint64_t attributes = 0; ///< MOUNT_ATTR_*, MOUNT_ATTR_RDONLY always among them
-    bool lazy_only = false;       ///< refuse what would have to be downloaded whole before it can be mounted
-    bool loop_devices = false;    ///< not on files, even if the kernel could
-    std::string socket;           ///< the daemon's; empty: the default
-    std::string layers_dir;       ///< empty: the daemon's
+    std::uint64_t attributes =
+        0;                     ///< MOUNT_ATTR_*, MOUNT_ATTR_RDONLY always among them, NOSUID and NODEV unless opted out
+    bool lazy_only = false;    ///< refuse what would have to be downloaded whole before it can be mounted
+    bool refresh = false;      ///< ask the registry again although the image is known
+    bool loop_devices = false; ///< not on files, even if the kernel could
+    std::string socket;        ///< the daemon's; empty: the default
+    std::string layers_dir;    ///< empty: the daemon's
 };
 
 /// Who wrote the options.

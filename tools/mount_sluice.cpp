@@ -46,14 +46,13 @@ int mount(const HelperArguments& arguments, MountOptions options)
     if (::geteuid() != 0) {
         return complain(kUsage, "mounting needs root");
     }
-    if (!arguments.mount_namespace.empty()) {
-        if (const auto entered = enter_mount_namespace(arguments.mount_namespace); !entered) {
-            return complain(kSystem, entered.error().text());
-        }
+    auto place = MountPlace::open(arguments.dir, arguments.mount_namespace);
+    if (!place) {
+        return complain(kSystem, place.error().text());
     }
     ControlClient daemon{options.socket.empty() ? std::string{kDefaultSocket} : options.socket};
     KernelLayerMounter mounter{options.loop_devices};
-    const MountRequest request{arguments.spec, arguments.dir, std::move(options), true, arguments.fake};
+    const MountRequest request{arguments.spec, std::move(*place), std::move(options), false, arguments.fake};
     const auto outcome = run_mount(daemon, mounter, request);
     if (!outcome) {
         return complain(kFailure, outcome.error().text());

@@ -5,11 +5,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <fcntl.h>
 #include <fmt/format.h>
-#include <fstream>
-#include <iterator>
 #include <limits>
 #include <span>
+#include <unistd.h>
 
 namespace sluice::tools {
 
@@ -162,17 +162,33 @@ Result<MountTable> parse_mountinfo(std::string_view text)
 
 Result<MountTable> read_mount_table(const std::string& path)
 {
-    std::ifstream file{path};
+    const UniqueFd file{kAdoptFd, ::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
     if (!file) {
         return fail_errno(errno, path);
     }
-    const std::string text{std::istreambuf_iterator<char>{file}, std::istreambuf_iterator<char>{}};
-    if (file.bad()) {
-        return fail(ErrorKind::kInternal, path + ": cannot be read");
+    return read_mount_table(file, path);
+}
+
+Result<MountTable> read_mount_table(const UniqueFd& file, std::string_view name)
+{
+    std::string text;
+    std::vector<char> piece(64 * 1024);
+    for (;;) {
+        const auto count = ::read(file.get(), piece.data(), piece.size());
+        if (count < 0 && errno == EINTR) {
+            continue;
+        }
+        if (count < 0) {
+            return fail_errno(errno, name);
+        }
+        if (count == 0) {
+            break;
+        }
+        text.append(piece.data(), static_cast<std::size_t>(count));
     }
     auto table = parse_mountinfo(text);
     if (!table) {
-        return fail(table.error(), path);
+        return fail(table.error(), name);
     }
     return table;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/result.hpp"
+#include "base/unique_fd.hpp"
 
 #include <compare>
 #include <cstdint>
@@ -43,6 +44,9 @@ using MountTable = std::vector<MountEntry>;
 
 /// Reads and parses, by default this process's own table.
 [[nodiscard]] Result<MountTable> read_mount_table(const std::string& path = "/proc/self/mountinfo");
+
+/// The same from an open file; `name` is for texts.
+[[nodiscard]] Result<MountTable> read_mount_table(const UniqueFd& file, std::string_view name);
 
 /// "\040" and its like back to bytes; other backslashes stay.
 [[nodiscard]] std::string unescape_octal(std::string_view text);

@@ -41,37 +41,27 @@ Result<UniqueFd> make_appended(const OverlayRequest& request)
     return context->mount(request.attributes);
 }
 
-Result<void> mount_appended(const OverlayRequest& request, const std::string& target)
+/// mount(2) from inside the layers directory. It can only put the overlay somewhere: it does so in a mount namespace
+/// that nobody sees, and takes it from there.
+Result<UniqueFd>
+mount_from(const std::string& dir, const std::string& source, unsigned long flags, const std::string& data)
 {
-    auto mount = make_appended(request);
-    if (!mount) {
-        return fail(std::move(mount).error());
-    }
-    return attach_mount(*mount, target);
-}
-
-/// mount(2) from inside the layers directory. Returns an errno.
-int mount_from(
-    const std::string& dir,
-    const std::string& source,
-    const std::string& target,
-    unsigned long flags,
-    const std::string& data
-)
-{
-    int code = 0;
-    // The working directory is changed in a thread that has one of its own, so that nobody else's
-    // moves.
+    Result<UniqueFd> mount = UniqueFd{};
+    // Namespace and working directory are changed in a thread that has its own, so that nobody else's change.
     std::thread{[&] {
-        if (::unshare(CLONE_FS) != 0 || ::chdir(dir.c_str()) != 0 ||
-            ::mount(source.c_str(), target.c_str(), "overlay", flags, data.c_str()) != 0) {
-            code = errno;
+        if (::unshare(CLONE_FS | CLONE_NEWNS) != 0 ||
+            ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 || ::chdir(dir.c_str()) != 0) {
+            mount = fail_errno(errno, "a mount namespace to make the overlay in");
+        } else if (::mount(source.c_str(), dir.c_str(), "overlay", flags, data.c_str()) != 0) {
+            mount = fail_errno(errno, "mounting an overlay");
+        } else {
+            mount = clone_mount(dir);
         }
     }}.join();
-    return code;
+    return mount;
 }
 
-Result<void> mount_one_string(const OverlayRequest& request, const std::string& target)
+Result<UniqueFd> make_from_one_string(const OverlayRequest& request)
 {
     std::string data = "lowerdir=";
     for (auto name = request.names.rbegin(); name != request.names.rend(); ++name) {
@@ -89,31 +79,27 @@ Result<void> mount_one_string(const OverlayRequest& request, const std::string& 
         );
     }
     const std::string& source = request.source.empty() ? "sluice" : request.source;
-    if (const int code = mount_from(request.layers_dir, source, target, mount_flags(request.attributes), data);
-        code != 0) {
-        return fail_errno(code, "mounting an overlay at " + target);
-    }
-    return {};
+    return mount_from(request.layers_dir, source, mount_flags(request.attributes), data);
 }
 
 } // namespace
 
-Result<void> mount_overlay(const OverlayRequest& request, const std::string& target, OverlayStyle style)
+Result<UniqueFd> make_overlay(const OverlayRequest& request, OverlayStyle style)
 {
     if (style == OverlayStyle::kOneString) {
-        return mount_one_string(request, target);
+        return make_from_one_string(request);
     }
-    auto mounted = mount_appended(request, target);
+    auto made = make_appended(request);
     // Kernels before 6.7 say EINVAL to "lowerdir+": at once, or (before 6.5) when the super block
     // is made.
-    if (mounted || style == OverlayStyle::kAppended || mounted.error().code() != EINVAL) {
-        return mounted;
+    if (made || style == OverlayStyle::kAppended || made.error().code() != EINVAL) {
+        return made;
     }
-    const auto again = mount_one_string(request, target);
+    auto again = make_from_one_string(request);
     if (!again) {
-        return fail(again.error(), mounted.error().text());
+        return fail(again.error(), made.error().text());
     }
-    return {};
+    return again;
 }
 
 } // namespace sluice::tools

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/result.hpp"
+#include "base/unique_fd.hpp"
 
 #include <cstdint>
 #include <string>
@@ -25,8 +26,7 @@ enum class OverlayStyle : std::uint8_t {
                 ///< directory
 };
 
-/// Mounts at `target` (absolute). Leaves nothing behind when it fails.
-[[nodiscard]] Result<void>
-mount_overlay(const OverlayRequest& request, const std::string& target, OverlayStyle style = OverlayStyle::kAuto);
+/// The overlay as a mount that is nowhere in the tree yet; closing the descriptor undoes it.
+[[nodiscard]] Result<UniqueFd> make_overlay(const OverlayRequest& request, OverlayStyle style = OverlayStyle::kAuto);
 
 } // namespace sluice::tools

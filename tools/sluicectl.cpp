@@ -52,11 +52,12 @@ int mount(const Arguments& arguments)
     }
     ControlClient daemon{options->socket.empty() ? arguments.socket : options->socket};
     options->lazy_only = options->lazy_only || arguments.lazy_only;
+    options->refresh = options->refresh || arguments.refresh;
     if (!arguments.layers_dir.empty()) {
         options->layers_dir = arguments.layers_dir;
     }
     KernelLayerMounter mounter{options->loop_devices};
-    const MountRequest request{arguments.reference, arguments.dir, std::move(*options)};
+    const MountRequest request{arguments.reference, arguments.dir, std::move(*options), true};
     const auto outcome = run_mount(daemon, mounter, request);
     if (!outcome) {
         return complain(arguments, outcome.error());
@@ -71,8 +72,11 @@ int mount(const Arguments& arguments)
              {"manifest_digest", outcome->image.manifest_digest},
              {"dir", arguments.dir},
              {"layers_dir", outcome->layers_dir},
+             {"was_mounted", outcome->was_mounted},
              {"layers", std::move(layers)}}
         );
+    } else if (outcome->was_mounted) {
+        fmt::print("{} is mounted at {} already\n", arguments.reference, arguments.dir);
     }
     return 0;
 }

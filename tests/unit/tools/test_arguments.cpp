@@ -81,9 +81,12 @@ TEST(Arguments, OfMountAndItsKin)
     EXPECT_EQ(mount.mount_options, "nodev");
     EXPECT_EQ(mount.layers_dir, "/l");
     EXPECT_TRUE(mount.lazy_only);
+    EXPECT_FALSE(mount.refresh);
+    EXPECT_TRUE(good({"mount", "--refresh", "r/a:1", "/m"}).refresh);
     EXPECT_EQ(good({"umount", "/m"}).dir, "/m");
     EXPECT_EQ(good({"forget", "r/a:1"}).reference, "r/a:1");
     EXPECT_EQ(good({"release-layers", "--layers-dir", "/l"}).layers_dir, "/l");
+    EXPECT_NE(fault({"release-layers", "--mount-namespace", "/n"}).find("--layers-dir"), std::string::npos);
 }
 
 TEST(Arguments, OfPublishKeepTheOrderOfTheLayers)

@@ -41,6 +41,36 @@ TEST_F(MountingTest, TellsWhetherAnImageIsAlreadyThere)
     EXPECT_FALSE(there(image({a})));
 }
 
+TEST_F(MountingTest, TellsAnotherImageFromWhatIsNone)
+{
+    const auto layers = open_layers();
+    const auto a = make_layer("a", "f", "1");
+    const auto b = make_layer("b", "g", "2");
+    const auto dir = make_target("m");
+    const auto presence = [&](const tools::ImageSpec& spec) {
+        return *tools::find_image(layers.dir(), spec, dir, mounter_);
+    };
+    ASSERT_EQ(::mount("none", dir.c_str(), "tmpfs", 0, nullptr), 0);
+    EXPECT_EQ(presence(image({a})), Presence::kAbsent);
+    ASSERT_TRUE(mount_image(layers, image({a}), dir, MOUNT_ATTR_RDONLY, mounter_));
+    EXPECT_EQ(presence(image({b})), Presence::kOther);
+    EXPECT_EQ(presence(image({a, b})), Presence::kOther);
+    ASSERT_TRUE(mount_image(layers, image({a, b}), dir, MOUNT_ATTR_RDONLY, mounter_));
+    EXPECT_EQ(presence(image({a})), Presence::kOther);
+}
+
+TEST_F(MountingTest, ADeadMountIsFoundThroughALinkAndDetachedWhereItIs)
+{
+    const auto layers = open_layers();
+    const auto dir = make_target("m");
+    const auto link = (temp_->path() / "link").string();
+    std::filesystem::create_symlink(dir, link);
+    ASSERT_TRUE(mount_image(layers, image({make_layer("a", "f", "1")}), dir, MOUNT_ATTR_RDONLY, mounter_));
+    const auto detached = tools::detach_dead(link);
+    EXPECT_TRUE(detached) << detached.error().text();
+    EXPECT_TRUE(std::filesystem::is_empty(dir));
+}
+
 TEST_F(MountingTest, ADeadMountIsToldFromALiveOneEvenIfItsLayersWereReplaced)
 {
     const auto layers = open_layers();

@@ -53,7 +53,7 @@ TEST(MountCommand, ShowsTheDaemonsRefusalAsItIs)
 {
     ScriptedDaemon daemon;
     NoMounter mounter;
-    const auto outcome = run_mount(daemon, mounter, MountRequest{"r/a:1", "/m", {}});
+    const auto outcome = run_mount(daemon, mounter, MountRequest{"r/a:1", std::string{"/m"}, {}});
     ASSERT_FALSE(outcome);
     EXPECT_EQ(outcome.error().text(), "no signature by a trusted key");
     EXPECT_FALSE(daemon.last_body.contains("lazy_only"));
@@ -68,13 +68,14 @@ TEST(MountCommand, AFakeMountStopsBeforeAnythingIsMounted)
         {"layers", Json::array({Json{{"digest", "sha256:a"}, {"fsid", "a"}, {"mount_name", "a"}}})},
     };
     NoMounter mounter;
-    MountRequest request{"r/a:1", "/m", {}};
+    MountRequest request{"r/a:1", std::string{"/m"}, {}};
     request.options.lazy_only = true;
+    request.options.refresh = true;
     request.fake = true;
     const auto outcome = run_mount(daemon, mounter, request);
     ASSERT_TRUE(outcome) << outcome.error().text();
     EXPECT_EQ(outcome->layers_dir, "/run/elsewhere");
-    EXPECT_EQ(daemon.last_body, (Json{{"reference", "r/a:1"}, {"lazy_only", true}}));
+    EXPECT_EQ(daemon.last_body, (Json{{"reference", "r/a:1"}, {"lazy_only", true}, {"refresh", true}}));
     EXPECT_EQ(daemon.asked, std::vector<std::string>{"POST /v1/images"});
 }
 

@@ -3,6 +3,7 @@
 #include "tests/support/temp_dir.hpp"
 #include "tests/unit/tools/erofs_fixture.hpp"
 #include "tools/mount_namespaces.hpp"
+#include "tools/mount_place.hpp"
 
 #include <csignal>
 #include <fcntl.h>
@@ -11,6 +12,7 @@
 #include <stdexcept>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,6 +58,14 @@ public:
     ~Companion() { end(); }
 
     [[nodiscard]] bool ready() const noexcept { return ready_; }
+
+    [[nodiscard]] std::string mount_namespace() const { return "/proc/" + std::to_string(pid_) + "/ns/mnt"; }
+
+    /// A path as the process has it.
+    [[nodiscard]] std::string path(const std::string& name) const
+    {
+        return "/proc/" + std::to_string(pid_) + "/root" + name;
+    }
 
     void end()
     {
@@ -169,6 +179,49 @@ TEST_F(MountingTest, ASlaveNamespaceWithOnlyTheLayersCopyLetsItGo)
     ASSERT_TRUE(released);
     EXPECT_EQ(released->released, Names{"a"});
     EXPECT_EQ(layer_directories(), Names{}) << "a copy that stayed would keep the directory busy";
+}
+
+TEST_F(MountingTest, AnotherNamespaceIsMountedInAndBelievedNothing)
+{
+    const auto layers = open_layers();
+    const auto dir = make_target("m");
+    const auto proc = (temp_->path() / "proc").string();
+    (void)temp_->write("proc/thread-self/mountinfo", "not a mount table");
+    std::filesystem::create_directories(layers_dir());
+    // Whoever owns the namespace has put things of his own where ours are: the layers, and /proc.
+    Companion attacker{[&] {
+        return ::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+               ::mount("forged", layers_dir().c_str(), "tmpfs", 0, nullptr) == 0 &&
+               ::mkdir((layers_dir() + "/a").c_str(), 0755) == 0 && ::mkdir((layers_dir() + "/b").c_str(), 0755) == 0 &&
+               ::mount(proc.c_str(), "/proc", nullptr, MS_BIND, nullptr) == 0;
+    }};
+    ASSERT_TRUE(attacker.ready());
+    const auto place = tools::MountPlace::open(dir, attacker.mount_namespace());
+    ASSERT_TRUE(place) << place.error().text();
+    const auto a = make_layer("a", "f", "1");
+    const auto b = make_layer("b", "g", "2");
+    for (const auto& [spec, style] :
+         {std::pair{image({a}), tools::OverlayStyle::kAuto},
+          {image({a, b}), tools::OverlayStyle::kAuto},
+          {image({a, b}), tools::OverlayStyle::kOneString}}) {
+        const auto mounted = mount_image(layers, spec, *place, MOUNT_ATTR_RDONLY, mounter_, style);
+        ASSERT_TRUE(mounted) << mounted.error().text();
+        EXPECT_EQ(read_file(attacker.path(dir) + "/f"), "1");
+        EXPECT_TRUE(std::filesystem::is_empty(dir)) << "here nothing is mounted";
+        EXPECT_TRUE(std::filesystem::is_empty(attacker.path(layers_dir()) + "/a"));
+        EXPECT_EQ(mounted_layers().size(), spec.layers.size()) << "the layers' own mounts are on our side";
+        const auto presence = tools::find_image(layers.dir(), spec, *place, mounter_);
+        ASSERT_TRUE(presence) << presence.error().text();
+        EXPECT_EQ(*presence, tools::Presence::kThere);
+        EXPECT_EQ(*tools::find_image(layers.dir(), spec, dir, mounter_), tools::Presence::kAbsent);
+
+        const auto unmounted = tools::unmount_image(layers, *place);
+        ASSERT_TRUE(unmounted) << unmounted.error().text();
+        EXPECT_TRUE(std::filesystem::is_empty(attacker.path(dir)));
+        EXPECT_EQ(mounted_layers(), Names{});
+    }
+    EXPECT_FALSE(tools::MountPlace::open("relative", attacker.mount_namespace()));
+    EXPECT_FALSE(tools::MountPlace::open(dir, temp_->path().string())) << "no namespace";
 }
 
 TEST(MountNamespaces, AFailureToLookIntoAProcessIsAnErrorUnlessItHasEnded)

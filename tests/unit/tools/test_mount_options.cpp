@@ -15,12 +15,22 @@ std::uint64_t attributes(std::string_view text)
     return options ? options->attributes : 0;
 }
 
+constexpr auto kDefault = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+
 } // namespace
 
-TEST(MountOptions, AreReadOnlyAndNothingElseByDefault)
+TEST(MountOptions, AreReadOnlyAndWithoutDevicesAndSetuidByDefault)
 {
-    EXPECT_EQ(attributes(""), MOUNT_ATTR_RDONLY);
-    EXPECT_EQ(attributes("defaults,ro"), MOUNT_ATTR_RDONLY);
+    EXPECT_EQ(attributes(""), kDefault);
+    EXPECT_EQ(attributes("defaults,ro"), kDefault);
+    EXPECT_EQ(attributes("suid,dev,defaults"), kDefault);
+}
+
+TEST(MountOptions, SuidAndDevAreHadByName)
+{
+    EXPECT_EQ(attributes("suid"), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV);
+    EXPECT_EQ(attributes("defaults,dev"), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID);
+    EXPECT_EQ(attributes("suid,dev"), MOUNT_ATTR_RDONLY);
 }
 
 TEST(MountOptions, TheLaterOneWins)
@@ -29,9 +39,9 @@ TEST(MountOptions, TheLaterOneWins)
         attributes("nodev,nosuid,noexec"), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC
     );
     EXPECT_EQ(attributes("nodev,nosuid,dev"), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID);
-    EXPECT_EQ(attributes("noatime,relatime"), MOUNT_ATTR_RDONLY);
-    EXPECT_EQ(attributes("strictatime"), MOUNT_ATTR_RDONLY | MOUNT_ATTR_STRICTATIME);
-    EXPECT_EQ(attributes("user,exec"), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID);
+    EXPECT_EQ(attributes("noatime,relatime"), kDefault);
+    EXPECT_EQ(attributes("strictatime"), kDefault | MOUNT_ATTR_STRICTATIME);
+    EXPECT_EQ(attributes("suid,user,exec"), kDefault);
 }
 
 TEST(MountOptions, AnEmptyPathIsNoPath)
@@ -44,16 +54,17 @@ TEST(MountOptions, AnEmptyPathIsNoPath)
 
 TEST(MountOptions, OursAreTaken)
 {
-    const auto options = parse_mount_options("lazy-only,socket=/tmp/s,layers-dir=/l, nodev ");
+    const auto options = parse_mount_options("lazy-only,refresh,socket=/tmp/s,layers-dir=/l, nodev ");
     ASSERT_TRUE(options);
     EXPECT_TRUE(options->lazy_only);
+    EXPECT_TRUE(options->refresh);
     EXPECT_EQ(options->socket, "/tmp/s");
     EXPECT_EQ(options->layers_dir, "/l");
 }
 
 TEST(MountOptions, WhatIsForOthersIsSkipped)
 {
-    EXPECT_EQ(attributes("_netdev,x-systemd.automount,X-mount.mkdir,noauto,nofail,comment=hello,,"), MOUNT_ATTR_RDONLY);
+    EXPECT_EQ(attributes("_netdev,x-systemd.automount,X-mount.mkdir,noauto,nofail,comment=hello,,"), kDefault);
 }
 
 TEST(MountOptions, NamesWhatItDoesNotKnow)
@@ -70,7 +81,7 @@ TEST(MountOptions, MountsOwnRwMeansNothingAndSloppySkipsTheUnknown)
 {
     const auto from_mount = parse_mount_options("rw,noatime", OptionOrigin::kMount);
     ASSERT_TRUE(from_mount);
-    EXPECT_EQ(from_mount->attributes, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME);
+    EXPECT_EQ(from_mount->attributes, kDefault | MOUNT_ATTR_NOATIME);
     EXPECT_FALSE(parse_mount_options("rw,frobnicate", OptionOrigin::kMount));
     EXPECT_TRUE(parse_mount_options("rw,frobnicate", OptionOrigin::kSloppyMount));
 }
