@@ -2,12 +2,12 @@
 #include "fetcher/blob_fetcher.hpp"
 
 #include "base/text.hpp"
-#include "fetcher/deadline_task.hpp"
 #include "fetcher/http_status.hpp"
 #include "fetcher/url.hpp"
 
 #include <cassert>
 #include <fmt/format.h>
+#include <optional>
 #include <utility>
 
 namespace sluice::fetcher {
@@ -16,6 +16,7 @@ namespace {
 
 constexpr unsigned kMaxAuthRounds = 2;
 constexpr milliseconds kNoRangesFor{60'000};
+constexpr milliseconds kGrace{100};
 
 std::string describe(const BlobLocation& blob)
 {
@@ -46,40 +47,68 @@ Task<Result<void>> BlobFetcher::fetch(BlobLocation blob, ByteRange range, ChunkS
     if (!repository) {
         co_return fail(std::move(repository.error()));
     }
-    auto what = describe(blob);
+    const auto what = describe(blob);
     auto url = session_.base_url(*repository) + "blobs/" + blob.digest.to_string();
-    Job job{std::move(*repository), std::move(blob), std::move(url), range, terms.deadline, terms.urgency};
-    auto inner = try_until(std::move(job), sink);
-    auto outcome = co_await with_deadline(session_.loop(), std::move(inner), terms.deadline, std::move(what));
+    Course course{terms};
+    course.progress = {range.begin(), 0, &course.patience};
+    Job job{std::move(*repository), std::move(blob), std::move(url), range, terms};
+    auto inner = try_until(std::move(job), sink, course);
+    auto explain = [&course, &what] {
+        const auto before = course.last_failure.empty() ? std::string{} : "; last: " + course.last_failure;
+        return fmt::format("{}: not done within the deadline{}", what, before);
+    };
+    // libcurl watches an attempt's deadline too, and what came until then is delivered: so it goes first.
+    auto outcome =
+        co_await with_patience(session_.loop(), std::move(inner), course.patience, kGrace, std::move(explain));
     co_return outcome;
 }
 
-Task<Result<void>> BlobFetcher::try_until(Job job, ChunkSink& sink)
+Task<Result<void>> BlobFetcher::try_until(Job job, ChunkSink& sink, Course& course)
 {
-    RangeProgress progress{job.range.begin(), 0};
+    auto& progress = course.progress;
     for (unsigned tries = 1;; ++tries) {
-        auto host = job.repository.registry;
-        auto slot =
-            co_await slots_.acquire(std::move(host), job.urgency); // for one try: who waits for the next holds none
-        auto reply = co_await attempt(job, sink, progress);
-        slot = {};
-        session_.counters().bytes_received += std::exchange(progress.received, 0);
-        if (reply && is_delivery(*reply)) {
-            co_return Result<void>{};
+        const auto before = progress.position;
+        auto reply = co_await one_try(job, sink, course);
+        if ((reply && is_delivery(*reply)) || progress.position == job.range.end()) {
+            co_return Result<void>{}; // the latter: all was there before it failed
         }
         const auto what = describe(job.blob);
         const auto error = reply ? status_error(reply->status, reply->body, what) : reply.error().within(what);
         const auto wish = reply ? retry_after(reply->headers) : std::nullopt;
-        if (progress.position == job.range.end()) {
-            co_return Result<void>{}; // all was there before it failed
+        course.last_failure = error.text();
+        if (job.terms.note != nullptr) {
+            job.terms.note->retry_after = wish;
         }
-        const auto delay = session_.next_try(error.kind(), tries, wish, job.deadline);
-        if (!delay) {
+        if (job.terms.once) {
+            session_.counters().count(error.kind());
             co_return fail(error);
+        }
+        tries = progress.position > before ? 1 : tries; // it gets somewhere
+        const auto delay = session_.next_try(error, tries, wish, course.patience.until());
+        if (!delay) {
+            co_return fail(delay.error());
         }
         job.range = ByteRange{progress.position, job.range.end()};
         co_await sleep_for(session_.loop(), *delay);
     }
+}
+
+Task<Result<RangeReply>> BlobFetcher::one_try(const Job& job, ChunkSink& sink, Course& course)
+{
+    std::optional<Patience::Hold> hold{std::in_place, course.patience};
+    if (job.terms.note != nullptr) {
+        job.terms.note->asked = false;
+    }
+    auto host = job.repository.registry;
+    // For one try: who waits for the next holds none.
+    const auto slot = co_await slots_.acquire(std::move(host), job.terms.urgency);
+    hold.reset();
+    if (job.terms.note != nullptr) {
+        job.terms.note->asked = true;
+    }
+    auto reply = co_await attempt(job, sink, course.progress);
+    session_.counters().bytes_received += std::exchange(course.progress.received, 0);
+    co_return reply;
 }
 
 Task<Result<RangeReply>> BlobFetcher::attempt(const Job& job, ChunkSink& sink, RangeProgress& progress)
@@ -171,7 +200,7 @@ Task<Result<RangeReply>> BlobFetcher::request(
         .range = ByteRange{progress.position, job.range.end()},
         .total = job.blob.size,
         .max_skip = session_.options().max_skip,
-        .deadline = job.deadline,
+        .deadline = progress.patience->until(),
     };
     RangeRequest range{
         session_.http().engine(), buffers_, session_.options().http, std::move(parameters), sink, progress};

@@ -4,6 +4,7 @@
 #include "fetcher/blob_source.hpp"
 #include "fetcher/buffer_gate.hpp"
 #include "fetcher/host_slots.hpp"
+#include "fetcher/patience.hpp"
 #include "fetcher/range_request.hpp"
 #include "fetcher/redirects.hpp"
 #include "fetcher/registry_session.hpp"
@@ -29,11 +30,20 @@ private:
         BlobLocation blob;
         std::string registry_url; ///< of the blob
         ByteRange range;
-        Deadline deadline;
-        Urgency urgency;
+        FetchTerms terms;
     };
 
-    [[nodiscard]] Task<Result<void>> try_until(Job job, ChunkSink& sink);
+    /// How it goes; outlives the attempts.
+    struct Course {
+        explicit Course(const FetchTerms& terms) : patience{terms} {}
+
+        Patience patience;
+        RangeProgress progress;
+        std::string last_failure; ///< what the latest attempt died of; empty: none has
+    };
+
+    [[nodiscard]] Task<Result<void>> try_until(Job job, ChunkSink& sink, Course& course);
+    [[nodiscard]] Task<Result<RangeReply>> one_try(const Job& job, ChunkSink& sink, Course& course);
     [[nodiscard]] Task<Result<RangeReply>> attempt(const Job& job, ChunkSink& sink, RangeProgress& progress);
     [[nodiscard]] Task<Result<RangeReply>>
     request(const Job& job, std::string url, std::string authorization, ChunkSink& sink, RangeProgress& progress);

@@ -9,6 +9,7 @@
 #include "base/urgency.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace sluice::fetcher {
@@ -23,12 +24,26 @@ struct BlobLocation {
 
 using Urgency = sluice::Urgency;
 
+/// What a fetch tells beside its outcome, for those who decide where to ask next.
+struct FetchNote {
+    bool asked = true; ///< false: it ended before anybody had been asked, which says nothing of the place
+    std::optional<milliseconds> retry_after; ///< what the last refusal wished
+};
+
 /// Until when, and how urgently; a deadline alone means that somebody waits.
 struct FetchTerms {
-    FetchTerms(Deadline until, Urgency how = Urgency::kDemand) noexcept : deadline{until}, urgency{how} {}
+    FetchTerms(Deadline until, Urgency how = Urgency::kDemand, milliseconds quiet = milliseconds{0}) noexcept
+        : deadline{until}, urgency{how}, stall{quiet}
+    {}
 
     Deadline deadline;
     Urgency urgency;
+    /// 0: the deadline holds, come what may. Else progress decides, and not size: the fetch goes on past the deadline
+    /// for as long as no `stall` passes in which not one byte comes. Time in our own queues (for a connection, for a
+    /// buffer) does not count.
+    milliseconds stall;
+    bool once = false;         ///< one attempt: the caller tries again by itself, here or elsewhere
+    FetchNote* note = nullptr; ///< filled in if set; must outlive the task
 };
 
 /// Takes a fetched range piece by piece, in order, on the loop's thread.
@@ -40,8 +55,13 @@ public:
     virtual ~ChunkSink() = default;
 
     /// `chunk` holds the bytes from `offset` on. Chunks end at multiples of the pool's buffer size
-    /// (counted from the blob's start) or at the range's end. Not proved yet.
+    /// (counted from the blob's start), at the range's end, or, where a transfer broke off, at a multiple of
+    /// kBlockSize. Not proved yet.
     virtual void on_chunk(std::uint64_t offset, AlignedBuffer chunk) = 0;
+
+    /// From here on chunks come from `repository`: whom to blame when they prove wrong. Told by MirrorSet, before the
+    /// first chunk and at each change.
+    virtual void on_source(const std::string& repository) { (void)repository; }
 };
 
 /// Gets bytes of blobs; knows nothing of what is proved or kept.
@@ -52,10 +72,10 @@ public:
     BlobSource& operator=(const BlobSource&) = delete;
     virtual ~BlobSource() = default;
 
-    /// Fetches `range` (not empty, inside the blob) into `sink`, retrying by kind of error until
-    /// the terms' deadline. Each byte is delivered once, in order; a retry goes on behind the last chunk
-    /// delivered. On failure a prefix may have been delivered. `sink` must outlive the task;
-    /// destroying the task cancels the transfer.
+    /// Fetches `range` (not empty, inside the blob) into `sink`. What may pass (kTransient) is tried again until the
+    /// terms' deadline, which makes it kTimeout. Each byte is delivered once, in order; a retry goes on behind the last
+    /// block that came. On failure a prefix may have been delivered. `sink` must outlive the task; destroying the task
+    /// cancels the transfer.
     [[nodiscard]] virtual Task<Result<void>>
     fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, FetchTerms terms) = 0;
 };

@@ -39,6 +39,9 @@ RangeRequest::RangeRequest(
 {
     auto& easy = transfer_.easy();
     set_up_request(easy, options, parameters_.url, parameters_.headers, parameters_.deadline);
+    if (progress_.patience->moves()) {
+        easy.set(CURLOPT_TIMEOUT_MS, 0L);
+    }
     easy.set(CURLOPT_RANGE, parameters_.range.to_string());
     const auto buffer = std::clamp(2 * parameters_.range.size(), kReceiveBufferMin, kReceiveBufferMax);
     easy.set(CURLOPT_BUFFERSIZE, static_cast<long>(buffer));
@@ -80,6 +83,7 @@ TransferHandler::Data RangeRequest::on_data(std::span<const std::byte> data) noe
         return take_refusal(data);
     }
     progress_.received += data.size();
+    progress_.patience->came();
     const auto skipped = std::min<std::uint64_t>(skip_, data.size());
     skip_ -= skipped;
     data = data.subspan(static_cast<std::size_t>(skipped));
@@ -163,6 +167,7 @@ void RangeRequest::store(std::span<const std::byte> data)
             if (!buffer) {
                 overflow_.assign(data.begin(), data.end());
                 buffer_waiter_.wait();
+                hold_.emplace(*progress_.patience);
                 return;
             }
             begin_chunk(std::move(*buffer));
@@ -189,6 +194,7 @@ void RangeRequest::begin_chunk(AlignedBuffer buffer)
 
 void RangeRequest::on_buffer(AlignedBuffer buffer)
 {
+    hold_.reset();
     begin_chunk(std::move(buffer));
     const auto waiting = std::exchange(overflow_, {});
     store(waiting);
@@ -206,12 +212,30 @@ void RangeRequest::on_turn(std::optional<CURLcode> done)
             judge(); // an answer without a body
         }
     }
+    if (done_ && !buffer_waiter_.waiting() && !outcome_) {
+        save_whole_blocks();
+    }
     if (!deliver() || !done_ || buffer_waiter_.waiting() || outcome_) {
         return;
     }
     outcome_ = conclude();
     if (waiter_) {
         std::exchange(waiter_, {}).resume(); // this object may be gone after it
+    }
+}
+
+/// Of a transfer that broke off, what is of use to whoever goes on behind it.
+void RangeRequest::save_whole_blocks()
+{
+    if (!current_ || failure_) {
+        return;
+    }
+    const auto end = stored_ / kBlockSize * kBlockSize;
+    auto chunk = std::move(*current_);
+    current_.reset();
+    if (end > chunk.offset) {
+        chunk.buffer.set_size(static_cast<std::size_t>(end - chunk.offset));
+        ready_.push_back(std::move(chunk));
     }
 }
 

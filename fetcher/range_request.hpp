@@ -7,6 +7,7 @@
 #include "fetcher/buffer_gate.hpp"
 #include "fetcher/curl_engine.hpp"
 #include "fetcher/http_client.hpp"
+#include "fetcher/patience.hpp"
 
 #include <coroutine>
 #include <cstdint>
@@ -23,13 +24,14 @@ struct RangeParameters {
     ByteRange range;            ///< what is missing; not empty
     std::uint64_t total = 0;    ///< size of the blob
     std::uint64_t max_skip = 0; ///< of a body that ignores Range
-    Deadline deadline;
+    Deadline deadline;          ///< not looked at where the patience moves
 };
 
 /// How far a fetch has come; outlives the attempts that move it on.
 struct RangeProgress {
-    std::uint64_t position = 0; ///< end of what the sink has been given
-    std::uint64_t received = 0; ///< bytes that came over the network, delivered or not
+    std::uint64_t position = 0;   ///< end of what the sink has been given
+    std::uint64_t received = 0;   ///< bytes that came over the network, delivered or not
+    Patience* patience = nullptr; ///< told of them
 };
 
 /// An answer: a status other than 206 and 200 means that nothing was delivered.
@@ -41,7 +43,8 @@ struct RangeReply {
 
 /// One GET of one range, streamed into the sink: `auto reply = co_await request;`. Errors:
 /// kTransient when the body ended early or the connection failed, kCorrupt when the server answered
-/// another range or size, kUnsupported when it ignores Range and the way to our bytes is too long.
+/// another range or size, kUnsupported when it ignores Range and the way to our bytes is too long. What came before a
+/// connection failed is delivered, as far as it makes whole blocks.
 /// Loop's thread; destroying it cancels.
 class RangeRequest final : private TransferHandler {
 public:
@@ -86,6 +89,7 @@ private:
     void store(std::span<const std::byte> data);
     void begin_chunk(AlignedBuffer buffer);
     void on_buffer(AlignedBuffer buffer);
+    void save_whole_blocks();
     [[nodiscard]] bool deliver();
     [[nodiscard]] Result<RangeReply> conclude();
     [[nodiscard]] std::string what() const;
@@ -110,7 +114,8 @@ private:
     std::optional<Result<RangeReply>> outcome_;
     std::coroutine_handle<> waiter_;
     BufferGate::Waiter buffer_waiter_;
-    Transfer transfer_; // last: it calls back
+    std::optional<Patience::Hold> hold_; ///< while it waits
+    Transfer transfer_;                  // last: it calls back
 };
 
 } // namespace sluice::fetcher

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,8 @@ struct RegistryOptions {
     HttpOptions http;
     std::string credentials_file;      ///< docker's config.json or podman's auth.json; empty: anonymous
     std::vector<std::string> insecure; ///< registries ("host[:port]") that are spoken to in plain http
-    BackoffPolicy retry{.tries = 6};
+    /// Between tries. As many as the deadline has room for: a registry that is started anew fails nobody.
+    BackoffPolicy retry{.longest = milliseconds{2000}, .tries = std::numeric_limits<unsigned>::max()};
     std::function<TimePoint()> now = &SteadyClock::now; ///< by which tokens grow old; another one for tests
     milliseconds token_timeout{10'000};                 ///< for a token, credential helper included
     std::uint64_t max_skip = 16 * 1024 * 1024; ///< of a body that ignores Range, bytes thrown away to get at ours

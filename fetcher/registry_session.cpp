@@ -57,20 +57,31 @@ std::string RegistrySession::base_url(const Repository& repository) const
     return fmt::format("{}://{}/v2/{}/", insecure ? "http" : "https", host, repository.name);
 }
 
-std::optional<milliseconds>
-RegistrySession::next_try(ErrorKind kind, unsigned attempt, std::optional<milliseconds> retry_after, Deadline deadline)
+Result<milliseconds> RegistrySession::next_try(
+    const Error& error, unsigned attempt, std::optional<milliseconds> retry_after, Deadline deadline
+)
 {
-    counters_.count(kind);
-    if (kind != ErrorKind::kTransient) {
-        return std::nullopt;
+    counters_.count(error.kind());
+    if (error.kind() != ErrorKind::kTransient) {
+        return fail(error);
     }
     const auto random = static_cast<std::uint32_t>(random_());
-    const auto delay = backoff_delay(options_.retry, attempt, retry_after, random);
-    if (!delay || *delay >= deadline.remaining()) {
-        return std::nullopt;
+    auto delay = backoff_delay(options_.retry, attempt, retry_after, random);
+    if (!delay) {
+        return fail(error);
+    }
+    const auto left = deadline.remaining();
+    if (retry_after && *delay >= left) {
+        return fail(error); // it has told us that there is no use in asking before
+    }
+    if (*delay >= left) {
+        delay = left / 2; // the last tries come closer together
+        if (*delay < options_.retry.first) {
+            return fail(ErrorKind::kTimeout, error.text() + ", until the deadline");
+        }
     }
     ++counters_.retries;
-    return delay;
+    return *delay;
 }
 
 Task<Result<HttpResponse>> RegistrySession::call(RegistryCall call)
@@ -90,9 +101,13 @@ Task<Result<HttpResponse>> RegistrySession::try_until(RegistryCall call)
         if (response && response->status < 400) {
             co_return response;
         }
-        const auto kind = response ? kind_of_status(response->status) : response.error().kind();
+        const auto error =
+            response ? status_error(response->status, response->body, public_url(call.request.url)) : response.error();
         const auto wish = response ? retry_after(response->headers) : std::nullopt;
-        const auto delay = next_try(kind, attempt, wish, call.request.deadline);
+        const auto delay = next_try(error, attempt, wish, call.request.deadline);
+        if (!delay && delay.error().kind() == ErrorKind::kTimeout) {
+            co_return fail(delay.error());
+        }
         if (!call.retry || !delay) {
             co_return response;
         }

@@ -38,10 +38,10 @@ public:
     /// retriable status is an answer too, when the tries are used up.
     [[nodiscard]] Task<Result<HttpResponse>> call(RegistryCall call);
 
-    /// How long to wait before the next try; nothing when there is no point: kind, tries or
-    /// deadline forbid it.
-    [[nodiscard]] std::optional<milliseconds>
-    next_try(ErrorKind kind, unsigned attempt, std::optional<milliseconds> retry_after, Deadline deadline);
+    /// How long to wait before the next try, when `error` has ended the `attempt`th in a row; an error when there is no
+    /// point: its kind, the tries or the deadline forbid it. The deadline makes it kTimeout.
+    [[nodiscard]] Result<milliseconds>
+    next_try(const Error& error, unsigned attempt, std::optional<milliseconds> retry_after, Deadline deadline);
 
     [[nodiscard]] EventLoop& loop() noexcept { return loop_; }
 

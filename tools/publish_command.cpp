@@ -33,6 +33,7 @@ fetcher::RegistryOptions registry_options(const PublishRequest& request)
 {
     fetcher::RegistryOptions options;
     options.http.user_agent = "sluicectl";
+    options.retry.tries = 6; // somebody sits there and waits, who may have mistyped the name
     options.http.ca_file = request.ca_file.empty() ? environment("SSL_CERT_FILE") : request.ca_file;
     if (request.insecure) {
         const auto reference = fetcher::Reference::parse(request.options.reference);
