@@ -182,6 +182,28 @@ Result<void> sync_directory(const std::filesystem::path& directory)
     return {};
 }
 
+/// A file that somebody else has put there, or that has another name besides, could be written to while it is compared, and
+/// read when it is in the target's place.
+Result<void> check_part(const struct stat& status, const std::string& part)
+{
+    if (!S_ISREG(status.st_mode)) {
+        return fail(ErrorKind::kInvalid, fmt::format("{}: not a regular file", part));
+    }
+    if (status.st_uid != ::geteuid()) {
+        return fail(
+            ErrorKind::kDenied,
+            fmt::format("{}: it belongs to user {}, not to you; remove it, or export elsewhere", part, status.st_uid)
+        );
+    }
+    if (status.st_nlink != 1) {
+        return fail(
+            ErrorKind::kDenied,
+            fmt::format("{}: it has {} names; remove this one, or export elsewhere", part, status.st_nlink)
+        );
+    }
+    return {};
+}
+
 } // namespace
 
 Result<ExportedBlob> export_blob(
@@ -196,8 +218,8 @@ Result<ExportedBlob> export_blob(
     if (!file || ::fstat(file.get(), &before) != 0) {
         return fail_errno(errno, part.string());
     }
-    if (!S_ISREG(before.st_mode)) {
-        return fail(ErrorKind::kInvalid, fmt::format("{}: not a regular file", part.string()));
+    if (auto checked = check_part(before, part.string()); !checked) {
+        return fail(checked.error());
     }
     if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
         return fail_errno(errno, fmt::format("{}: somebody else is writing it", part.string()));

@@ -5,6 +5,7 @@
 #include "tools/export_command.hpp"
 
 #include <gmock/gmock.h>
+#include <unistd.h>
 
 namespace sluice::daemon {
 namespace {
@@ -57,6 +58,28 @@ TEST_F(ExportTest, AnInterruptedOneGoesOnAndBelievesNothing)
     ASSERT_TRUE(files) << files.error().text();
     EXPECT_EQ(slurp(world.target), world.content);
     EXPECT_LT(files->front().blob.reused, 2'500'000U);
+}
+
+TEST_F(ExportTest, APartFileWithAnotherNameOrAnotherOwnerIsLeftAlone)
+{
+    Exporting world;
+    (void)world.dir.write("elsewhere", "x");
+    std::filesystem::create_hard_link(world.dir.path() / "elsewhere", world.part);
+    auto files = world.export_to(world.target);
+    ASSERT_FALSE(files);
+    EXPECT_THAT(files.error().text(), HasSubstr("out.erofs.part: it has 2 names"));
+    EXPECT_EQ(slurp(world.dir.path() / "elsewhere"), "x");
+
+    std::filesystem::remove(world.dir.path() / "elsewhere");
+    if (::geteuid() != 0) {
+        return; // only root can give files away
+    }
+    ASSERT_EQ(::chown(world.part.c_str(), 12345, 0), 0);
+    files = world.export_to(world.target);
+    ASSERT_FALSE(files);
+    EXPECT_THAT(files.error().text(), HasSubstr("belongs to user 12345"));
+    EXPECT_EQ(slurp(world.part), "x");
+    EXPECT_FALSE(std::filesystem::exists(world.target));
 }
 
 TEST_F(ExportTest, ASecondTimeFetchesNothing)
