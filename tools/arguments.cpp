@@ -132,6 +132,9 @@ private:
         auto& options = out_.publish.options;
         publish->add_option("REF", options.reference, "registry/name:tag or oci:/path:tag")->required();
         publish->add_option("--key", key_, "Private key that signs (PEM)")->required();
+        publish->add_option(
+            "--key-passphrase-file", out_.publish.passphrase_file, "Its passphrase (default: ask the terminal)"
+        );
         const auto input = [&](const std::string& name, const std::string& description) {
             return publish->add_option(name, description)->expected(1)->take_all()->type_name("PATH");
         };

@@ -182,8 +182,8 @@ Result<void> sync_directory(const std::filesystem::path& directory)
     return {};
 }
 
-/// A file that somebody else has put there, or that has another name besides, could be written to while it is compared, and
-/// read when it is in the target's place.
+/// A file that somebody else has put there, or that has another name besides, could be written to while it is compared,
+/// and read when it is in the target's place.
 Result<void> check_part(const struct stat& status, const std::string& part)
 {
     if (!S_ISREG(status.st_mode)) {

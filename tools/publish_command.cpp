@@ -4,6 +4,7 @@
 #include "base/text.hpp"
 #include "fetcher/reference.hpp"
 #include "fetcher/source.hpp"
+#include "tools/passphrase.hpp"
 #include "tools/progress.hpp"
 #include "tools/text_table.hpp"
 #include "trust/hasher.hpp"
@@ -66,6 +67,9 @@ Result<PublishReport> run_publish(PublishRequest request)
     BufferPool buffers{kBuffers, kBufferSize};
     fetcher::Sources target{loop, registry_options(request), buffers, &trust::sha256};
 
+    request.options.passphrase = [file = request.passphrase_file](const std::string& key) {
+        return file.empty() ? ask_passphrase(key) : read_passphrase(file);
+    };
     ProgressLine line{STDERR_FILENO};
     const auto progress = [&](const std::string& phase, std::uint64_t done, std::uint64_t total) {
         line.show(phase, done, total);

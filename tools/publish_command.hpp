@@ -14,6 +14,7 @@ namespace sluice::tools {
 struct PublishRequest {
     PublishOptions options;
     std::string ca_file;          ///< empty: the system's
+    std::string passphrase_file;  ///< of the key; empty: the terminal is asked when it is needed
     std::string credentials_file; ///< empty: docker's, where there is one
     bool insecure = false;        ///< plain http with the registry
 };

@@ -6,6 +6,7 @@
 #include "tools/export_command.hpp"
 #include "tools/listing.hpp"
 #include "tools/mount_command.hpp"
+#include "tools/passphrase.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -156,6 +157,7 @@ int forget(ControlClient& daemon, const Arguments& arguments)
 
 int publish(const Arguments& arguments)
 {
+    forbid_core_dumps(); // private keys and passwords are in memory
     const auto report = run_publish(arguments.publish);
     if (!report) {
         return complain(arguments, report.error());

@@ -4,6 +4,7 @@
 #include "base/text.hpp"
 #include "trust/pem_file.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -18,31 +19,50 @@ bool has(std::string_view pem, std::string_view words)
     return pem.find(words) != std::string_view::npos;
 }
 
+bool is_encrypted(std::string_view pem)
+{
+    return has(pem, "BEGIN ENCRYPTED PRIVATE KEY") || has(pem, "Proc-Type: 4,ENCRYPTED");
+}
+
+/// OpenSSL's callback: `user` is the Secret.
+int give_passphrase(char* out, int size, int /*writing*/, void* user) noexcept
+{
+    const auto text = static_cast<const Secret*>(user)->view();
+    if (text.size() > static_cast<std::size_t>(size)) {
+        return -1;
+    }
+    std::copy(text.begin(), text.end(), out);
+    return static_cast<int>(text.size());
+}
+
 } // namespace
 
-Result<PrivateKey> PrivateKey::parse(std::string_view pem, std::string name)
+Result<PrivateKey> PrivateKey::parse(std::string_view pem, std::string name, const AskPassphrase& ask)
 {
     if (has(pem, "BEGIN ENCRYPTED COSIGN PRIVATE KEY") || has(pem, "BEGIN ENCRYPTED SIGSTORE PRIVATE KEY")) {
         return fail(
             ErrorKind::kUnsupported,
             fmt::format(
-                "key {}: cosign's encrypted key files are not supported; make a plain one with "
-                "\"openssl genpkey "
-                "-algorithm EC -pkeyopt ec_paramgen_curve:P-256\" (cosign takes it with "
-                "\"import-key-pair\")",
+                "key {}: cosign's own encrypted key files are not supported; make one with \"openssl genpkey "
+                "-algorithm EC "
+                "-pkeyopt ec_paramgen_curve:P-256\", which cosign takes with \"import-key-pair\"",
                 printable(name)
             )
         );
     }
-    if (has(pem, "BEGIN ENCRYPTED PRIVATE KEY") || has(pem, "Proc-Type: 4,ENCRYPTED")) {
+    const bool encrypted = is_encrypted(pem);
+    Secret passphrase;
+    if (encrypted && !ask) {
         return fail(
-            ErrorKind::kUnsupported,
-            fmt::format(
-                "key {}: encrypted keys are not supported; decrypt it with \"openssl pkey -in "
-                "FILE\"",
-                printable(name)
-            )
+            ErrorKind::kDenied, fmt::format("key {}: it is encrypted and needs its passphrase", printable(name))
         );
+    }
+    if (encrypted) {
+        auto answer = ask(name);
+        if (!answer) {
+            return fail(answer.error());
+        }
+        passphrase = std::move(*answer);
     }
     if (has(pem, "BEGIN PUBLIC KEY")) {
         return fail(
@@ -51,11 +71,16 @@ Result<PrivateKey> PrivateKey::parse(std::string_view pem, std::string name)
     }
     const auto bio = open_pem(pem);
     std::shared_ptr<evp_pkey_st> key{
-        PEM_read_bio_PrivateKey(bio.get(), nullptr, refuse_passphrase, nullptr), OpensslDeleter{}};
+        PEM_read_bio_PrivateKey(bio.get(), nullptr, give_passphrase, &passphrase), OpensslDeleter{}};
     if (key == nullptr) {
+        const auto reason = take_openssl_errors();
+        if (encrypted) {
+            return fail(
+                ErrorKind::kDenied, fmt::format("key {}: wrong passphrase, or the file is damaged", printable(name))
+            );
+        }
         return fail(
-            ErrorKind::kInvalid,
-            fmt::format("key {}: no readable private key in PEM ({})", printable(name), take_openssl_errors())
+            ErrorKind::kInvalid, fmt::format("key {}: no readable private key in PEM ({})", printable(name), reason)
         );
     }
     auto half = PublicKey::adopt(std::move(key), std::move(name));
@@ -65,13 +90,13 @@ Result<PrivateKey> PrivateKey::parse(std::string_view pem, std::string name)
     return PrivateKey{std::move(*half)};
 }
 
-Result<PrivateKey> PrivateKey::load(const std::filesystem::path& file)
+Result<PrivateKey> PrivateKey::load(const std::filesystem::path& file, const AskPassphrase& ask)
 {
-    const auto pem = read_pem_file(file);
+    const auto pem = read_secret_file(file, fmt::format("key {}", printable(file.string())));
     if (!pem) {
         return fail(pem.error());
     }
-    return parse(*pem, file.string());
+    return parse(pem->view(), file.string(), ask);
 }
 
 Result<std::vector<std::byte>> PrivateKey::sign(std::span<const std::byte> message) const

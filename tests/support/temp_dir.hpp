@@ -45,6 +45,14 @@ public:
         return file;
     }
 
+    /// The same for its owner's eyes only, as private keys are.
+    [[nodiscard]] std::filesystem::path write_private(const std::filesystem::path& name, std::string_view content) const
+    {
+        auto file = write(name, content);
+        std::filesystem::permissions(file, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+        return file;
+    }
+
 private:
     std::filesystem::path path_;
 };

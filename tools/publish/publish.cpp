@@ -119,7 +119,7 @@ Result<void> Publisher::prepare()
     if (auto checked = check_mkfs_options(options_); !checked) {
         return checked;
     }
-    auto key = trust::PrivateKey::load(options_.key);
+    auto key = trust::PrivateKey::load(options_.key, options_.passphrase);
     if (!key) {
         return fail(key.error());
     }

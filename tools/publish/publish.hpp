@@ -5,6 +5,7 @@
 #include "base/event_loop.hpp"
 #include "base/task.hpp"
 #include "base/worker_pool.hpp"
+#include "trust/private_key.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -40,7 +41,8 @@ enum class LayerMediaType : std::uint8_t {
 
 struct PublishOptions {
     std::string reference;            ///< registry/name:tag or oci:/path:tag; no digest
-    std::filesystem::path key;        ///< PEM, unencrypted: signs what is published
+    std::filesystem::path key;        ///< PEM: signs what is published
+    trust::AskPassphrase passphrase;  ///< of an encrypted key
     std::vector<PublishInput> inputs; ///< at least one
     std::string compression;          ///< mkfs.erofs -z: "lz4hc,9"; empty: none
     std::uint64_t chunk_size = 0;     ///< mkfs.erofs --chunksize, bytes; 0: files are not chunked

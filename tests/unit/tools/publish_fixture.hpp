@@ -49,7 +49,7 @@ protected:
         }
         std::filesystem::create_directory(temp());
         ::setenv("TMPDIR", temp().c_str(), 1); // NOLINT(concurrency-mt-unsafe): before any worker runs
-        (void)dir_.write("key.pem", trust::test_keys::kP256Private);
+        (void)dir_.write_private("key.pem", trust::test_keys::kP256Private);
         (void)dir_.write("key.pub", trust::test_keys::kP256Public);
         (void)dir_.write("tree/small", "hello\n");
         std::string big(3'000'000, '\0');

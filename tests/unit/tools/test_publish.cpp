@@ -183,7 +183,7 @@ TEST_F(PublishTest, ASecondKeyAddsItsSignature)
 {
     const auto first = publish_or_fail(from_tree());
     auto again = from_tree();
-    again.key = dir_.write("other.pem", trust::test_keys::kEd25519Private);
+    again.key = dir_.write_private("other.pem", trust::test_keys::kEd25519Private);
     const auto second = publish_or_fail(again);
     EXPECT_EQ(first.digest, second.digest);
     EXPECT_EQ(document(trust::signature_tag(first.digest))["layers"].size(), 2U);

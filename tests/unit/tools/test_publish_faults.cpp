@@ -39,6 +39,10 @@ TEST_F(PublishFaultsTest, WrongOptionsAreFoundBeforeAnythingIsDone)
     what = from_tree();
     what.key = dir_.path() / "none.pem";
     EXPECT_THAT(refusal(what, ErrorKind::kNotFound), HasSubstr("none.pem"));
+    what.key = dir_.write("open.pem", trust::test_keys::kP256Private);
+    EXPECT_THAT(refusal(what, ErrorKind::kDenied), HasSubstr("chmod 600"));
+    what.key = dir_.write_private("encrypted.pem", trust::test_keys::kP256Encrypted);
+    EXPECT_THAT(refusal(what, ErrorKind::kDenied), HasSubstr("needs its passphrase"));
     what = from_tree();
     what.separate_data = true;
     EXPECT_THAT(refusal(what, ErrorKind::kInvalid), HasSubstr("chunk size"));

@@ -160,13 +160,30 @@ J31Dx8/Mx+Am/1ikCyHqJkIeKL6GUF/0tQ==
 -----END EC PRIVATE KEY-----
 )";
 
+/// One key in both encrypted forms, PKCS#8 and OpenSSL's own of old; its passphrase is "correct".
 inline constexpr std::string_view kP256Encrypted = R"(-----BEGIN ENCRYPTED PRIVATE KEY-----
-MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAgRl7rA8aWaKgICCAAw
-DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEK+qpbhp27cmJi1i5ZCvxboEgZAL
-kfjZuOiFfN8yEtLEsXAoE2MKlgitkC4tjApu740tim3nl8dB2O0G87ecGPZkVhlO
-lIYQwAYDKrZbEUjsCxrlqkhRpcL8szpu68aTwQGXd08lxmXAMWI6VBnBWCRsobvt
-1oU8q71b9A/eN4a1Uln4bGdZ7gibTZD5C7hM2zEz7u3W+k3DLonqf3Hpxc20Moo=
+MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAjtWaSqg+A68QICCAAw
+DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEFWfc+L/zX18h04NL4BqrmcEgZC9
+zauKEEmLWxLx8UiOedKYL1zXySB7U7cJVsdIUfswG+kiMEZKIHXU2ojyjMxLaJnX
+0U1+N8ArfCUijenUsMXM2YJN56jCzfAIyFoQ2rlldgopv5f3fFMl0cjoGqhMIVoA
+T4suv6na5u/56+ZlS6i8R41FSo5ASFvUucydzw8o9o0F1nidqtei1sKrcPwrdPM=
 -----END ENCRYPTED PRIVATE KEY-----
+)";
+
+inline constexpr std::string_view kP256EncryptedOfOld = R"(-----BEGIN EC PRIVATE KEY-----
+Proc-Type: 4,ENCRYPTED
+DEK-Info: AES-128-CBC,B308775DEA2855392B70B0024FAB5BB6
+
+u64/PbMyuCw20+EpnXGraz74xMB1Q+QosapjQToHAxhWVMSivx4osHJxYbBKbAta
+1V2MqOpPLAx0qS/fAruLKVQMEKJeHq88ki+D4rrthcEFlG/ha6HlAUWerPNTSzPE
+o9pR3U9MGkuYpLe8MB3LEmzk8gZriFIth5i842LJq3E=
+-----END EC PRIVATE KEY-----
+)";
+
+inline constexpr std::string_view kP256EncryptedPublic = R"(-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE/tsOEjDh3jEwYddDmarxFC+7ANp4
+/llIgniCwF6GkPNBQhGNHmQDORNOyFhXodr0jnFaR5lLhpd2t7xhw/hmOQ==
+-----END PUBLIC KEY-----
 )";
 
 } // namespace sluice::trust::test_keys

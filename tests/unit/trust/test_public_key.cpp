@@ -6,6 +6,7 @@
 #include "trust/private_key.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 namespace sluice::trust {
 namespace {
@@ -103,12 +104,50 @@ TEST(PrivateKeyTest, PlainSec1IsReadToo)
     EXPECT_TRUE(PrivateKey::parse(kP256Sec1, "k"));
 }
 
-TEST(PrivateKeyTest, EncryptedKeysAreUnsupportedAndTheTextSaysWhatToDo)
+AskPassphrase answer(std::string_view passphrase)
 {
-    const auto pkcs8 = PrivateKey::parse(kP256Encrypted, "k");
-    ASSERT_FALSE(pkcs8);
-    EXPECT_EQ(pkcs8.error().kind(), ErrorKind::kUnsupported);
-    EXPECT_NE(pkcs8.error().text().find("openssl pkey"), std::string::npos);
+    return [passphrase](const std::string&) -> Result<Secret> { return Secret{passphrase}; };
+}
+
+TEST(PrivateKeyTest, EncryptedKeysAreReadWithTheirPassphrase)
+{
+    const auto half = PublicKey::parse(kP256EncryptedPublic, "half");
+    ASSERT_TRUE(half);
+    for (const auto pem : {kP256Encrypted, kP256EncryptedOfOld}) {
+        const auto key = PrivateKey::parse(pem, "k", answer("correct"));
+        ASSERT_TRUE(key) << key.error().text();
+        EXPECT_EQ(key->public_key().id(), half->id());
+    }
+}
+
+TEST(PrivateKeyTest, AWrongOrMissingPassphraseIsDeniedInPlainWords)
+{
+    for (const auto pem : {kP256Encrypted, kP256EncryptedOfOld}) {
+        for (const auto* wrong : {"wrong", "", "correct "}) {
+            const auto key = PrivateKey::parse(pem, "team.key", answer(wrong));
+            ASSERT_FALSE(key);
+            EXPECT_EQ(key.error().kind(), ErrorKind::kDenied);
+            EXPECT_EQ(key.error().text(), "key team.key: wrong passphrase, or the file is damaged");
+        }
+        const auto unasked = PrivateKey::parse(pem, "team.key");
+        ASSERT_FALSE(unasked);
+        EXPECT_EQ(unasked.error().text(), "key team.key: it is encrypted and needs its passphrase");
+        const auto refused = PrivateKey::parse(pem, "team.key", [](const std::string& name) -> Result<Secret> {
+            return fail(ErrorKind::kCancelled, name + ": not now");
+        });
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().text(), "team.key: not now");
+    }
+    bool asked = false;
+    EXPECT_TRUE(PrivateKey::parse(kP256Private, "k", [&](const std::string&) -> Result<Secret> {
+        asked = true;
+        return Secret{};
+    }));
+    EXPECT_FALSE(asked) << "a plain key needs none";
+}
+
+TEST(PrivateKeyTest, CosignsOwnFormIsUnsupportedAndTheTextSaysWhatToDo)
+{
     for (const auto* form : {"COSIGN", "SIGSTORE"}) {
         const auto text = std::string{"-----BEGIN ENCRYPTED "} + form + " PRIVATE KEY-----\nAAAA\n";
         const auto cosign = PrivateKey::parse(text, "cosign.key");
@@ -118,6 +157,42 @@ TEST(PrivateKeyTest, EncryptedKeysAreUnsupportedAndTheTextSaysWhatToDo)
     }
     EXPECT_FALSE(PrivateKey::parse(kP256Public, "k"));
     EXPECT_FALSE(PrivateKey::parse("", "k"));
+}
+
+TEST(PrivateKeyTest, AFileThatOthersCanReadIsRefusedAndTheTextSaysWhatToDo)
+{
+    const test::TempDir dir;
+    const auto file = dir.write_private("team.key", kP256Private);
+    EXPECT_TRUE(PrivateKey::load(file));
+    for (const auto mode : {0640U, 0604U, 0620U}) {
+        ASSERT_EQ(::chmod(file.c_str(), mode), 0);
+        const auto key = PrivateKey::load(file);
+        ASSERT_FALSE(key) << mode;
+        EXPECT_EQ(key.error().kind(), ErrorKind::kDenied);
+        EXPECT_NE(key.error().text().find("chmod 600 " + file.string()), std::string::npos) << key.error().text();
+    }
+}
+
+TEST(SecretTest, GrowsWithinItsRoomOnly)
+{
+    Secret secret{4};
+    EXPECT_TRUE(secret.append("abc"));
+    EXPECT_FALSE(secret.append("de"));
+    EXPECT_EQ(secret.view(), "abc");
+    secret.truncate(1);
+    EXPECT_EQ(secret.view(), "a");
+    const auto* before = secret.view().data();
+    const Secret moved = std::move(secret);
+    EXPECT_EQ(moved.view().data(), before) << "a move copies nothing";
+}
+
+TEST(SecretTest, WhatGoesIsOverwritten)
+{
+    Secret secret{8};
+    ASSERT_TRUE(secret.append("secret"));
+    const auto* bytes = secret.view().data();
+    secret.truncate(2); // the memory stays allocated
+    EXPECT_EQ((std::string_view{bytes, 6}), (std::string_view{"se\0\0\0\0", 6}));
 }
 
 TEST(KeyRingTest, LoadsEachKeyOnceAndFindsTheSigner)
