@@ -2,7 +2,6 @@
 #include "cache/image_writer.hpp"
 
 #include "cache/metadata_rows.hpp"
-#include "cache/metadata_store.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -19,17 +18,14 @@ using rows::seconds;
 
 constexpr auto kMaxSize = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
 
-bool same_content(const BlobRecord& a, const BlobRecord& b)
-{
-    return a.blob_size == b.blob_size && a.erofs_size == b.erofs_size && a.tree_root == b.tree_root &&
-           a.tree_offset == b.tree_offset && a.compressed == b.compressed;
-}
-
 } // namespace
 
 Result<void> ImageWriter::write() const
 {
     if (auto done = write_image(); !done) {
+        return done;
+    }
+    if (auto done = write_indexes(); !done) {
         return done;
     }
     for (std::size_t position = 0; position < image_.layers.size(); ++position) {
@@ -53,7 +49,7 @@ Result<void> ImageWriter::write_image() const
         return fail(gone.error());
     }
     auto statement =
-        database_.prepare("INSERT INTO images (" + rows::kImageColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+        database_.prepare("INSERT INTO images (" + rows::kImageColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     if (!statement) {
         return fail(statement.error());
     }
@@ -64,9 +60,27 @@ Result<void> ImageWriter::write_image() const
         statement->bind_null();
     }
     statement->bind(image_.signer_key).bind(image_.signer_name).bind(seconds(image_.verified_at));
-    statement->bind(std::span<const std::byte>{image_.manifest});
+    statement->bind(std::span<const std::byte>{image_.evidence.manifest});
+    statement->bind(std::span<const std::byte>{image_.evidence.payload}).bind(image_.evidence.signature);
     if (auto done = statement->run(); !done) {
         return fail(done.error());
+    }
+    return {};
+}
+
+Result<void> ImageWriter::write_indexes() const
+{
+    const auto& indexes = image_.evidence.indexes;
+    for (std::size_t i = 0; i < indexes.size(); ++i) {
+        auto done =
+            run(database_,
+                "INSERT INTO image_indexes (reference, position, document) VALUES (?, ?, ?)",
+                image_.reference,
+                std::uint64_t{i},
+                std::span<const std::byte>{indexes[i]});
+        if (!done) {
+            return fail(done.error());
+        }
     }
     return {};
 }
@@ -74,69 +88,47 @@ Result<void> ImageWriter::write_image() const
 Result<void>
 ImageWriter::write_blob(const BlobRecord& blob, std::size_t position, std::size_t device, const char* role) const
 {
-    if (auto known = know_blob(blob); !known) {
-        return known;
+    const auto id = know_blob(blob);
+    if (!id) {
+        return fail(id.error());
     }
     auto done =
         run(database_,
-            "INSERT INTO image_layers (reference, position, device, role, digest) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO image_layers (reference, position, device, role, blob) VALUES (?, ?, ?, ?, ?)",
             image_.reference,
             std::uint64_t{position},
             std::uint64_t{device},
             role,
-            bytes_of(blob.digest));
-    if (done) {
-        done =
-            run(database_,
-                "INSERT OR REPLACE INTO blob_repositories (digest, repository, registered) "
-                "VALUES (?, ?, (SELECT coalesce(max(registered), 0) + 1 FROM blob_repositories))",
-                bytes_of(blob.digest),
-                image_.repository);
-    }
+            *id);
     if (!done) {
         return fail(done.error());
     }
     return {};
 }
 
-Result<void> ImageWriter::know_blob(const BlobRecord& blob) const
+Result<std::int64_t> ImageWriter::know_blob(const BlobRecord& blob) const
 {
     if (std::max({blob.blob_size, blob.erofs_size, blob.tree_offset}) > kMaxSize) {
         return fail(ErrorKind::kInvalid, fmt::format("blob {}: its sizes do not fit a file", blob.digest.to_string()));
     }
-    const auto known = store_.find_blob(blob.digest);
-    if (!known) {
-        return fail(known.error());
+    // One that is a device here may be a layer there: compressed is what any of them says.
+    auto statement = database_.prepare(
+        "INSERT INTO blobs (digest, tree_root, blob_size, erofs_size, tree_offset, compressed, last_access) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (digest, tree_root, blob_size, erofs_size, tree_offset) "
+        "DO UPDATE SET compressed = max(compressed, excluded.compressed) RETURNING id"
+    );
+    if (!statement) {
+        return fail(statement.error());
     }
-    if (*known && !same_content(**known, blob)) {
-        return fail(
-            ErrorKind::kCorrupt,
-            fmt::format(
-                "{}: blob {} is known with another hash tree or size, which its cached data was proved against",
-                image_.reference,
-                blob.digest.to_string()
-            )
-        );
-    }
-    if (*known) {
-        return {};
-    }
-    auto done =
-        run(database_,
-            "INSERT INTO blobs (digest, blob_size, erofs_size, tree_root, tree_offset, compressed, complete, "
-            "last_access) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            bytes_of(blob.digest),
-            blob.blob_size,
-            blob.erofs_size,
-            bytes_of(blob.tree_root),
-            blob.tree_offset,
-            blob.compressed,
-            blob.complete,
-            seconds(blob.last_access));
+    rows::bind_key(*statement, blob.key());
+    statement->bind(blob.compressed).bind(seconds(blob.last_access));
+    std::int64_t id = 0;
+    auto done = statement->first([&](const sqlite::Row& row) { id = row.integer(0); });
     if (!done) {
         return fail(done.error());
     }
-    return {};
+    return id;
 }
 
 } // namespace sluice::cache

@@ -32,8 +32,7 @@ BlobRecord to_blob(const sqlite::Row& row)
         .tree_root = to_digest(row.blob(3)),
         .tree_offset = static_cast<std::uint64_t>(row.integer(4)),
         .compressed = row.integer(5) != 0,
-        .complete = row.integer(6) != 0,
-        .last_access = to_time(row.integer(7)),
+        .last_access = to_time(row.integer(6)),
     };
 }
 
@@ -47,9 +46,15 @@ ImageRecord to_image(const sqlite::Row& row)
         .signer_key = row.text(4),
         .signer_name = row.text(5),
         .verified_at = to_time(row.integer(6)),
-        .manifest = row.blob(7),
         .layers = {},
+        .evidence = {.manifest = row.blob(7), .indexes = {}, .payload = row.blob(8), .signature = row.text(9)},
     };
+}
+
+void bind_key(sqlite::Statement& statement, const BlobKey& key)
+{
+    statement.bind(bytes_of(key.digest)).bind(bytes_of(key.tree_root));
+    statement.bind(key.blob_size).bind(key.erofs_size).bind(key.tree_offset);
 }
 
 } // namespace sluice::cache::rows

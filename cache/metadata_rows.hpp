@@ -16,13 +16,21 @@ namespace sluice::cache::rows {
 
 /// What to_blob() and to_image() expect to be selected first, from `blobs b` and from `images`.
 inline const std::string kBlobColumns =
-    "b.digest, b.blob_size, b.erofs_size, b.tree_root, b.tree_offset, b.compressed, b.complete, b.last_access";
-inline constexpr int kBlobColumnCount = 8;
+    "b.digest, b.blob_size, b.erofs_size, b.tree_root, b.tree_offset, b.compressed, b.last_access";
+inline constexpr int kBlobColumnCount = 7;
 inline const std::string kImageColumns =
-    "reference, repository, manifest_digest, index_digest, signer_key, signer_name, verified_at, manifest";
+    "reference, repository, manifest_digest, index_digest, signer_key, signer_name, verified_at, manifest, "
+    "signature_payload, signature";
+
+/// Which blob: takes what bind_key() binds.
+inline const std::string kIsBlob =
+    "digest = ? AND tree_root = ? AND blob_size = ? AND erofs_size = ? AND tree_offset = ?";
 
 [[nodiscard]] BlobRecord to_blob(const sqlite::Row& row);
-[[nodiscard]] ImageRecord to_image(const sqlite::Row& row); ///< without its layers
+[[nodiscard]] ImageRecord to_image(const sqlite::Row& row); ///< without its layers and indexes
+
+/// Binds five values, for kIsBlob.
+void bind_key(sqlite::Statement& statement, const BlobKey& key);
 
 [[nodiscard]] inline std::span<const std::byte> bytes_of(const Digest& digest)
 {

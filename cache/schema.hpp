@@ -50,6 +50,53 @@ CREATE TABLE image_layers (
 
 CREATE INDEX image_layers_by_digest ON image_layers (digest);
 )sql",
+    // A blob is what a manifest says of its digest, so that one manifest's lies are no other one's truth; where it lies
+    // is what its images say. Images are kept with the signature that was verified.
+    R"sql(
+CREATE TABLE blobs_2 (
+    id           INTEGER PRIMARY KEY,
+    digest       BLOB    NOT NULL CHECK (length(digest) = 32),
+    tree_root    BLOB    NOT NULL CHECK (length(tree_root) = 32),
+    blob_size    INTEGER NOT NULL CHECK (blob_size >= 0),
+    erofs_size   INTEGER NOT NULL CHECK (erofs_size >= 0),
+    tree_offset  INTEGER NOT NULL CHECK (tree_offset >= 0),
+    compressed   INTEGER NOT NULL,
+    last_access  INTEGER NOT NULL, -- seconds since 1970
+    UNIQUE (digest, tree_root, blob_size, erofs_size, tree_offset)
+) STRICT;
+
+INSERT INTO blobs_2 (digest, tree_root, blob_size, erofs_size, tree_offset, compressed, last_access)
+    SELECT digest, tree_root, blob_size, erofs_size, tree_offset, compressed, last_access FROM blobs;
+
+CREATE TABLE image_layers_2 (
+    reference    TEXT    NOT NULL REFERENCES images ON DELETE CASCADE,
+    position     INTEGER NOT NULL, -- of the EROFS mount, bottom first
+    device       INTEGER NOT NULL, -- 0: the mount's own blob; 1 and up: its extra devices in order
+    role         TEXT    NOT NULL CHECK (role IN ('lower', 'data', 'device')),
+    blob         INTEGER NOT NULL REFERENCES blobs_2,
+    PRIMARY KEY (reference, position, device)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO image_layers_2 (reference, position, device, role, blob)
+    SELECT l.reference, l.position, l.device, l.role, b.id FROM image_layers l JOIN blobs_2 b USING (digest);
+
+DROP TABLE image_layers;
+DROP TABLE blob_repositories;
+DROP TABLE blobs;
+ALTER TABLE blobs_2 RENAME TO blobs;
+ALTER TABLE image_layers_2 RENAME TO image_layers;
+CREATE INDEX image_layers_by_blob ON image_layers (blob);
+
+ALTER TABLE images ADD COLUMN signature_payload BLOB NOT NULL DEFAULT x'';
+ALTER TABLE images ADD COLUMN signature TEXT NOT NULL DEFAULT ''; -- empty: stored before signatures were kept
+
+CREATE TABLE image_indexes (
+    reference    TEXT    NOT NULL REFERENCES images ON DELETE CASCADE,
+    position     INTEGER NOT NULL, -- the outermost is 0
+    document     BLOB    NOT NULL,
+    PRIMARY KEY (reference, position)
+) STRICT, WITHOUT ROWID;
+)sql",
 };
 
 } // namespace sluice::cache

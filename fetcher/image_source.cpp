@@ -45,6 +45,7 @@ Task<Result<ResolvedManifest>> ImageSource::resolve(Reference reference, Platfor
             co_return fail(chosen.error(), name);
         }
         wanted = chosen->digest.to_string();
+        resolved.indexes.push_back(std::move(raw->bytes));
     }
 }
 

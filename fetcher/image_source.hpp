@@ -10,6 +10,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace sluice::fetcher {
 
@@ -24,6 +25,7 @@ struct RawManifest {
 struct ResolvedManifest {
     std::string repository;             ///< as in BlobLocation
     std::optional<Digest> index_digest; ///< of the outermost index, when the reference names one
+    std::vector<std::string> indexes;   ///< their bytes, the outermost first: each names the next one by its digest
     Digest digest;                      ///< of the platform's manifest
     std::string bytes;                  ///< the manifest's, proved against `digest`
     Manifest manifest;

@@ -3,6 +3,7 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "daemon/image/image_evidence.hpp"
 #include "daemon/image/image_verifier.hpp"
 #include "fetcher/deadline_task.hpp"
 
@@ -10,21 +11,11 @@
 #include <chrono>
 #include <fmt/format.h>
 #include <iterator>
+#include <latch>
 
 namespace sluice::daemon {
 
 namespace {
-
-cache::BlobRecord to_record(const BlobInfo& blob)
-{
-    cache::BlobRecord record;
-    record.digest = blob.digest;
-    record.blob_size = blob.blob_size;
-    record.erofs_size = blob.erofs_size;
-    record.tree_root = blob.root;
-    record.tree_offset = blob.tree_offset;
-    return record;
-}
 
 cache::LayerRecord to_record(const InspectedLayer& layer)
 {
@@ -49,6 +40,37 @@ BlobInfo to_info(const cache::BlobRecord& record, std::vector<std::string> repos
     return blob;
 }
 
+/// Many images are looked at by all workers at once, in pieces. Blocks: at start.
+constexpr std::size_t kImagesAPiece = 16;
+
+std::vector<Result<ReprovedImage>> reprove_all(
+    WorkerPool& workers,
+    const std::vector<cache::ImageRecord>& stored,
+    const trust::KeyRing& keys,
+    const fetcher::Platform& platform
+)
+{
+    std::vector<Result<ReprovedImage>> proved(stored.size(), fail(ErrorKind::kInternal, "not looked at"));
+    const auto pieces = (stored.size() + kImagesAPiece - 1) / kImagesAPiece;
+    std::latch done{static_cast<std::ptrdiff_t>(pieces)};
+    for (std::size_t piece = 0; piece < pieces; ++piece) {
+        workers.submit([&, piece] {
+            const auto end = std::min(stored.size(), (piece + 1) * kImagesAPiece);
+            for (auto i = piece * kImagesAPiece; i < end; ++i) {
+                proved[i] = reprove(stored[i], keys, platform);
+            }
+            done.count_down();
+        });
+    }
+    done.wait();
+    for (std::size_t i = 0; i < stored.size(); ++i) {
+        if (!proved[i] && proved[i].error().kind() != ErrorKind::kNotFound) {
+            log::warning("{} is not served: {}", stored[i].reference, proved[i].error().text());
+        }
+    }
+    return proved;
+}
+
 } // namespace
 
 ImageService::ImageService(
@@ -61,6 +83,7 @@ ImageService::ImageService(
     Options options
 )
     : loop_{services.loop}
+    , workers_{services.workers}
     , source_{source}
     , keys_{keys}
     , catalogue_{catalogue}
@@ -73,40 +96,48 @@ ImageService::ImageService(
 
 Result<void> ImageService::load()
 {
-    auto images = store_.load_images();
-    if (!images) {
-        return fail(images.error());
+    auto stored = store_.load_images();
+    if (!stored) {
+        return fail(stored.error());
     }
-    for (auto& image : *images) {
-        if (!trusts(image)) {
-            log::warning("{}: the key that signed it is no longer trusted; it is not served", image.reference);
+    std::size_t unsigned_ones = 0;
+    auto proved = reprove_all(workers_, *stored, keys_, options_.platform);
+    // The latest registration comes last: its repository is asked first.
+    std::ranges::stable_sort(proved, {}, [](const auto& image) {
+        return image ? image->record.verified_at : cache::WallTime{};
+    });
+    for (auto& image : proved) {
+        if (!image) {
+            unsigned_ones += image.error().kind() == ErrorKind::kNotFound ? 1U : 0U;
             continue;
         }
-        if (const auto added = add_to_catalogue(image); !added) {
-            log::error("{}: {}", image.reference, added.error().text());
+        if (image->was_altered) {
+            log::warning(
+                "{}: its rows in the database are not what its signed manifest says; the manifest is followed",
+                image->record.reference
+            );
+        }
+        if (const auto added = add_to_catalogue(image->record); !added) {
+            log::error("{}: {}", image->record.reference, added.error().text());
             continue;
         }
-        auto name = image.reference;
-        images_.emplace(std::move(name), std::move(image));
+        auto name = image->record.reference;
+        images_.emplace(std::move(name), std::move(image->record));
+    }
+    if (unsigned_ones > 0) {
+        log::warning(
+            "{} images were stored by an earlier version, without their signatures: each is fetched and verified again "
+            "when it is mounted next",
+            unsigned_ones
+        );
     }
     return {};
-}
-
-bool ImageService::trusts(const cache::ImageRecord& image) const
-{
-    return std::ranges::any_of(keys_.keys(), [&](const trust::PublicKey& key) {
-        return key.id().to_string() == image.signer_key;
-    });
 }
 
 Result<void> ImageService::add_to_catalogue(const cache::ImageRecord& image)
 {
     const auto add = [&](const cache::BlobRecord& record) -> Result<void> {
-        auto repositories = store_.load_repositories(record.digest);
-        if (!repositories || repositories->empty()) {
-            repositories = std::vector{image.repository};
-        }
-        const auto added = catalogue_.add(to_info(record, std::move(*repositories)));
+        const auto added = catalogue_.add(to_info(record, {image.repository}));
         return added ? Result<void>{} : fail(added.error());
     };
     for (const auto& layer : image.layers) {
@@ -174,8 +205,7 @@ Task<Result<ImageService::Candidate>> ImageService::examine(std::string referenc
     image.signer_key = verified->by.key_id.to_string();
     image.signer_name = verified->by.key_name;
     image.verified_at = std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
-    const auto bytes = as_byte_span(resolved->bytes);
-    image.manifest.assign(bytes.begin(), bytes.end());
+    image.evidence = evidence_of(*resolved, *verified);
     for (auto& layer : *layers) {
         image.layers.push_back(to_record(layer));
         std::ranges::move(layer.devices, std::back_inserter(candidate.blobs));
@@ -194,7 +224,7 @@ Task<Result<cache::ImageRecord>> ImageService::register_image(std::string refere
         log::warning("{} is not registered: {}", reference, candidate.error().text());
         co_return fail(candidate.error());
     }
-    auto& image = candidate->image;
+    auto image = std::move(candidate->image);
     // Nothing is served that a restart would forget: the database first.
     auto stored = co_await store_.put_image(image);
     if (!stored) {
@@ -208,14 +238,15 @@ Task<Result<cache::ImageRecord>> ImageService::register_image(std::string refere
         }
     }
     log::info("registered {} ({}, signed by {})", reference, image.manifest_digest.to_string(), image.signer_name);
+    image.evidence = {};
     images_.insert_or_assign(reference, image);
-    co_return std::move(image);
+    co_return image;
 }
 
 Task<Result<cache::ImageRecord>> ImageService::complete(cache::ImageRecord image, bool lazy_only)
 {
     for (const auto& layer : image.layers) {
-        store_.touch(layer.blob.digest);
+        store_.touch(layer.blob.key());
         if (!layer.blob.compressed || !complete_) {
             continue;
         }

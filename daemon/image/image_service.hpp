@@ -49,7 +49,8 @@ public:
         Options options
     );
 
-    /// At start: what the store remembers of images whose keys are still trusted.
+    /// At start, before the loop runs: what the store remembers, as far as the stored signatures prove it with keys
+    /// that are trusted now. Blocks until workers have looked at all of it.
     [[nodiscard]] Result<void> load();
 
     /// The image, ready to be mounted. An image that is known already needs no network. Concurrent requests share.
@@ -71,10 +72,10 @@ private:
 
     Task<Result<Candidate>> examine(std::string reference, Deadline deadline);
     Task<Result<cache::ImageRecord>> complete(cache::ImageRecord image, bool lazy_only);
-    [[nodiscard]] bool trusts(const cache::ImageRecord& image) const;
     [[nodiscard]] Result<void> add_to_catalogue(const cache::ImageRecord& image);
 
     EventLoop& loop_;
+    WorkerPool& workers_;
     fetcher::ImageSource& source_;
     const trust::KeyRing& keys_;
     Catalogue& catalogue_;

@@ -40,11 +40,6 @@ Result<std::vector<cache::ImageRecord>> ImageStore::load_images()
     return store_.find_images();
 }
 
-Result<std::vector<std::string>> ImageStore::load_repositories(const Digest& blob)
-{
-    return store_.repositories_of(blob);
-}
-
 Task<Result<void>> ImageStore::put_image(cache::ImageRecord image)
 {
     auto job = [this, record = std::move(image)] { return store_.put_image(record); };
@@ -57,7 +52,7 @@ Task<Result<bool>> ImageStore::remove_image(std::string reference)
     co_return co_await thread_.run(loop_, std::move(job));
 }
 
-void ImageStore::touch(const Digest& blob)
+void ImageStore::touch(const cache::BlobKey& blob)
 {
     const auto now = std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
     if (touches_.empty()) {

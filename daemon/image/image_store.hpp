@@ -22,13 +22,12 @@ public:
 
     /// At start, before the loop runs; blocks.
     [[nodiscard]] Result<std::vector<cache::ImageRecord>> load_images();
-    [[nodiscard]] Result<std::vector<std::string>> load_repositories(const Digest& blob);
 
     [[nodiscard]] Task<Result<void>> put_image(cache::ImageRecord image);
     [[nodiscard]] Task<Result<bool>> remove_image(std::string reference);
 
     /// Notes that blobs were used; soon, in batches, and without telling of failures: times are hints.
-    void touch(const Digest& blob);
+    void touch(const cache::BlobKey& blob);
 
 private:
     void flush_touches();
