@@ -142,9 +142,12 @@ private:
         inputs_.tar = input("--from-tar", "A layer from a tar file");
         inputs_.erofs = input("--from-erofs", "A layer from an EROFS image");
         inputs_.device = input("--device", "An extra device of the --from-erofs before it");
-        publish->add_option("--compress", options.compression, "mkfs.erofs -z, such as lz4hc,9 (default: none)");
-        publish->add_option("--chunksize", chunk_size_, "Chunked files, bytes or 64K, 1M");
-        publish->add_flag("--separate-data", options.separate_data, "File data in a device blob of its own");
+        auto* compress =
+            publish->add_option("--compress", options.compression, "mkfs.erofs -z, such as lz4hc,9 (default: none)");
+        auto* chunks = publish->add_option("--chunksize", chunk_size_, "Chunked files, bytes or 64K, 1M");
+        publish->add_flag("--separate-data", options.separate_data, "File data in a device blob of its own")
+            ->needs(chunks);
+        chunks->excludes(compress);
         publish->add_option("--mkfs-opt", options.mkfs_options, "A further option for mkfs.erofs")
             ->expected(1)
             ->take_all();
@@ -188,6 +191,9 @@ private:
                 throw CLI::ValidationError{"--media-type", type.error().text()};
             }
             options.media_type = *type;
+        }
+        if (const auto checked = check_architecture(options.architecture); !options.architecture.empty() && !checked) {
+            throw CLI::ValidationError{"--arch", checked.error().text()};
         }
         collect_inputs();
     }

@@ -25,16 +25,52 @@ std::string join(const std::vector<std::string>& parts, std::string_view between
     return text;
 }
 
+/// Why candidates failed, each reason once, however many had it.
+class Reasons {
+public:
+    void add(const std::string& source, const std::string& why)
+    {
+        const auto same =
+            std::find_if(reasons_.begin(), reasons_.end(), [&](const Reason& known) { return known.why == why; });
+        if (same == reasons_.end()) {
+            reasons_.push_back({source, why, 1});
+        } else {
+            ++same->count;
+        }
+    }
+
+    [[nodiscard]] std::vector<std::string> texts() const
+    {
+        std::vector<std::string> texts;
+        for (const auto& [source, why, count] : reasons_) {
+            texts.push_back(
+                count == 1 ? fmt::format("{}: {}", source, why)
+                           : fmt::format("{} and {} more: {}", source, count - 1, why)
+            );
+        }
+        return texts;
+    }
+
+private:
+    struct Reason {
+        std::string source; ///< the first that had it
+        std::string why;
+        std::size_t count;
+    };
+
+    std::vector<Reason> reasons_;
+};
+
 } // namespace
 
 Result<VerifiedBy> require_signature(const SignatureSearch& search, const Digest& manifest, const KeyRing& keys)
 {
-    std::vector<std::string> reasons;
+    Reasons failed;
     const auto count = std::min(search.candidates.size(), kMaxSignatures);
     for (std::size_t i = 0; i < count; ++i) {
         const auto& candidate = search.candidates[i];
         if (!candidate.signature) {
-            reasons.push_back(fmt::format("{}: {}", candidate.source, candidate.signature.error().text()));
+            failed.add(candidate.source, candidate.signature.error().text());
             continue;
         }
         auto verified =
@@ -42,8 +78,9 @@ Result<VerifiedBy> require_signature(const SignatureSearch& search, const Digest
         if (verified) {
             return verified;
         }
-        reasons.push_back(fmt::format("{}: {}", candidate.source, verified.error().text()));
+        failed.add(candidate.source, verified.error().text());
     }
+    auto reasons = failed.texts();
     if (search.candidates.size() > count) {
         reasons.push_back(fmt::format("{} more were not looked at", search.candidates.size() - count));
     }

@@ -53,14 +53,20 @@ Result<ImageService::Request> parse_request(std::string_view body)
         if (name == "reference") {
             continue;
         }
-        if ((name != "lazy_only" && name != "refresh") || !value.is_boolean()) {
+        if (name != "lazy_only" && name != "refresh") {
             return fail(
                 ErrorKind::kInvalid,
                 fmt::format(
-                    "the request's body: \"{}\": there are \"reference\", and \"lazy_only\" and \"refresh\", true or "
-                    "false",
+                    "the request's body: there is no member \"{}\"; known are \"reference\", \"lazy_only\" and "
+                    "\"refresh\"",
                     printable(name, 50)
                 )
+            );
+        }
+        if (!value.is_boolean()) {
+            return fail(
+                ErrorKind::kInvalid,
+                fmt::format("the request's body: \"{}\" must be true or false", printable(name, 50))
             );
         }
         (name == "refresh" ? request.refresh : request.lazy_only) = value.get<bool>();
@@ -103,11 +109,11 @@ Task<ControlReply> ControlApi::handle(ControlRequest request)
     const auto what = fmt::format("{} {}", printable(request.method, 20), printable(request.path, 100));
     const auto methods = methods_of(request.path);
     if (methods.empty()) {
-        co_return reply_with(404, Error{ErrorKind::kNotFound, fmt::format("{}: there is no such path", what)});
+        co_return reply_with(404, Error{ErrorKind::kNotFound, fmt::format("{}: no such path", what)});
     }
     if (std::ranges::find(methods, request.method) == methods.end()) {
         co_return reply_with(
-            kMethodNotAllowed, Error{ErrorKind::kInvalid, fmt::format("{}: the path does not know this method", what)}
+            kMethodNotAllowed, Error{ErrorKind::kInvalid, fmt::format("{}: this path does not take this method", what)}
         );
     }
     // Who may connect at all is decided by the socket's owner and mode; only root may change anything.

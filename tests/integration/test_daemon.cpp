@@ -153,7 +153,9 @@ TEST_F(DaemonTest, BadRequestsAreAnsweredWithWhatIsWrong)
     EXPECT_EQ(world.ask("GET", "/v2/nothing").first, 404);
     EXPECT_EQ(world.ask("POST", "/v1/images", "{").first, 400);
     EXPECT_EQ(world.ask("POST", "/v1/images", "{}").first, 400);
-    EXPECT_EQ(world.ask("POST", "/v1/images", R"({"reference":"a.b/c","lazyonly":true})").first, 400);
+    const auto [unknown, text] = world.ask("POST", "/v1/images", R"({"reference":"a.b/c","lazyonly":true})");
+    EXPECT_EQ(unknown, 400);
+    EXPECT_THAT(text["error"]["message"].get<std::string>(), HasSubstr("there is no member \"lazyonly\""));
     EXPECT_EQ(world.ask("POST", "/v1/status").first, 405);
     EXPECT_EQ(world.ask("POST", "/v1/images", R"({"reference":"UPPER CASE"})").first, 400);
     EXPECT_EQ(world.ask("POST", "/v1/images", Json{{"reference", world.reference("none")}}.dump()).first, 404);

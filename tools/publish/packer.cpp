@@ -112,20 +112,23 @@ Result<void> check_mkfs_options(const PublishOptions& options)
     if (starts_with_any(options.mkfs_options, {"--blobdev", "--chunksize", "-z", "--tar", "--aufs"})) {
         return fail(
             ErrorKind::kInvalid,
-            "mkfs.erofs options: -z, --chunksize, --blobdev, --tar and --aufs have options of their own here"
+            "--mkfs-opt: use --compress, --chunksize, --separate-data and --from-tar for -z, --chunksize, --blobdev, "
+            "--tar and --aufs"
         );
     }
     if (options.separate_data && options.chunk_size == 0) {
-        return fail(ErrorKind::kInvalid, "data on a device of its own needs a chunk size");
+        return fail(ErrorKind::kInvalid, "--separate-data needs --chunksize: files are put there in chunks");
     }
     if (options.chunk_size != 0 &&
         (options.chunk_size < kBlockSize || (options.chunk_size & (options.chunk_size - 1)) != 0)) {
         return fail(
-            ErrorKind::kInvalid, fmt::format("chunk size {}: must be a power of two, 4096 or more", options.chunk_size)
+            ErrorKind::kInvalid, fmt::format("--chunksize {}: must be a power of two, 4096 or more", options.chunk_size)
         );
     }
     if (options.chunk_size != 0 && !options.compression.empty()) {
-        return fail(ErrorKind::kInvalid, "chunked files cannot be compressed: choose one of the two");
+        return fail(
+            ErrorKind::kInvalid, "--chunksize and --compress exclude each other: files in chunks cannot be compressed"
+        );
     }
     return {};
 }
@@ -165,7 +168,7 @@ Task<Result<PackedLayer>> Packer::pack(PublishInput input, unsigned number)
     if (input.kind == InputKind::kTar) {
         images = co_await from_tar(fs::absolute(input.path), number);
     } else if (input.kind == InputKind::kDirectory) {
-        images = co_await from_directory(fs::absolute(input.path), number);
+        images = co_await from_directory(fs::absolute(input.path), input.path.string(), number);
     } else {
         images = co_await from_erofs(input, number);
     }
@@ -212,7 +215,7 @@ Task<Result<Packer::Images>> Packer::from_tar(fs::path tar, unsigned number)
         number,
         *whiteouts
     ));
-    auto images = co_await from_directory(*directory, number);
+    auto images = co_await from_directory(*directory, tar.string(), number);
     auto cleanup = [root = *directory] {
         std::error_code ignored; // the whole temporary tree goes in the end
         return fs::remove_all(root, ignored);
@@ -221,7 +224,7 @@ Task<Result<Packer::Images>> Packer::from_tar(fs::path tar, unsigned number)
     co_return images;
 }
 
-Task<Result<Packer::Images>> Packer::from_directory(fs::path directory, unsigned number)
+Task<Result<Packer::Images>> Packer::from_directory(fs::path directory, std::string name, unsigned number)
 {
     if (auto checked = check_directory(directory); !checked) {
         co_return fail(checked.error());
@@ -250,7 +253,7 @@ Task<Result<Packer::Images>> Packer::from_directory(fs::path directory, unsigned
         co_return fail(ErrorKind::kNotFound, "mkfs.erofs is not installed (Debian: apt install erofs-utils)");
     }
     if (!made) {
-        co_return fail(made.error(), printable(directory.string()));
+        co_return fail(made.error(), printable(name));
     }
     co_return images;
 }

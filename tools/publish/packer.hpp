@@ -43,7 +43,8 @@ private:
     };
 
     [[nodiscard]] Task<Result<Images>> from_tar(std::filesystem::path tar, unsigned number);
-    [[nodiscard]] Task<Result<Images>> from_directory(std::filesystem::path directory, unsigned number);
+    [[nodiscard]] Task<Result<Images>>
+    from_directory(std::filesystem::path directory, std::string name, unsigned number);
     [[nodiscard]] Task<Result<Images>> from_erofs(PublishInput input, unsigned number);
     [[nodiscard]] Task<Result<void>> copy(std::filesystem::path from, std::filesystem::path to, unsigned number);
     [[nodiscard]] Task<Result<BlobFile>> seal(std::filesystem::path file, std::string phase);

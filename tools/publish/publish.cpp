@@ -16,8 +16,10 @@
 #include "trust/hasher.hpp"
 #include "trust/simple_signing.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <fmt/format.h>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -117,6 +119,9 @@ Result<void> Publisher::prepare()
         return fail(ErrorKind::kInvalid, "nothing to publish: give a directory, a tar file or an EROFS image");
     }
     if (auto checked = check_mkfs_options(options_); !checked) {
+        return checked;
+    }
+    if (auto checked = check_architecture(options_.architecture); !options_.architecture.empty() && !checked) {
         return checked;
     }
     auto key = trust::PrivateKey::load(options_.key, options_.passphrase);
@@ -321,6 +326,44 @@ Result<LayerMediaType> parse_layer_media_type(std::string_view text)
     }
     return fail(
         ErrorKind::kInvalid, fmt::format("media type \"{}\": must be erofs or containerd-2.3", printable(text))
+    );
+}
+
+Result<void> check_architecture(std::string_view text)
+{
+    constexpr std::string_view kKnown[] = {
+        "386",
+        "amd64",
+        "arm",
+        "arm64",
+        "loong64",
+        "mips",
+        "mips64",
+        "mips64le",
+        "mipsle",
+        "ppc64",
+        "ppc64le",
+        "riscv64",
+        "s390x",
+        "sparc64"};
+    constexpr std::pair<std::string_view, std::string_view> kOtherNames[] = {
+        {"aarch64", "arm64"},
+        {"armv7l", "arm"},
+        {"i386", "386"},
+        {"i686", "386"},
+        {"loongarch64", "loong64"},
+        {"x86-64", "amd64"},
+        {"x86_64", "amd64"}};
+    if (std::ranges::find(kKnown, text) != std::end(kKnown)) {
+        return {};
+    }
+    std::string hint;
+    for (const auto& [other, name] : kOtherNames) {
+        hint = other == text ? fmt::format("; did you mean {}?", name) : hint;
+    }
+    return fail(
+        ErrorKind::kInvalid,
+        fmt::format("architecture '{}': must be amd64, arm64 or another of Go's names{}", printable(text), hint)
     );
 }
 

@@ -39,6 +39,9 @@ enum class LayerMediaType : std::uint8_t {
 /// "erofs" or "containerd-2.3"; Invalid otherwise.
 [[nodiscard]] Result<LayerMediaType> parse_layer_media_type(std::string_view text);
 
+/// Is it an architecture as Go calls them ("amd64")? Invalid otherwise, with the right word where there is one.
+[[nodiscard]] Result<void> check_architecture(std::string_view text);
+
 struct PublishOptions {
     std::string reference;            ///< registry/name:tag or oci:/path:tag; no digest
     std::filesystem::path key;        ///< PEM: signs what is published

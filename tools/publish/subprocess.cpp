@@ -4,6 +4,7 @@
 #include "base/text.hpp"
 #include "base/unique_fd.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -21,7 +22,11 @@ namespace sluice::tools {
 
 namespace {
 
-constexpr std::size_t kMaxErrors = 4096; // of standard error, the last bytes
+constexpr std::size_t kMaxHead = 2048; // of standard error, the first bytes: usage may follow,
+constexpr std::size_t kMaxTail = 2048; // and the last ones
+constexpr std::size_t kMaxLine = 300;
+constexpr std::size_t kFirstLines = 3;
+constexpr std::size_t kLastLines = 2;
 
 // posix_spawn's attribute objects, which must be destroyed on each path.
 class SpawnSetup {
@@ -135,18 +140,8 @@ public:
 
     [[nodiscard]] const OneShot<int>& ended() const noexcept { return ended_; }
 
-    /// The last of what it wrote, as one line.
-    [[nodiscard]] std::string errors() const
-    {
-        std::string line;
-        for (const auto part : split(tail_, '\n')) {
-            if (const auto text = trim(part); !text.empty()) {
-                line += line.empty() ? "" : "; ";
-                line += printable(text, kMaxErrors);
-            }
-        }
-        return line.empty() ? "it wrote no reason" : line;
-    }
+    /// The begin and the end of what it wrote.
+    [[nodiscard]] std::string errors() const { return cut_ ? head_ + "\n...\n" + tail_ : head_ + tail_; }
 
 private:
     void drain()
@@ -160,9 +155,13 @@ private:
                 }
                 return;
             }
-            tail_.append(piece.data(), static_cast<std::size_t>(count));
-            if (tail_.size() > kMaxErrors) {
-                tail_.erase(0, tail_.size() - kMaxErrors);
+            const std::string_view bytes{piece.data(), static_cast<std::size_t>(count)};
+            const auto first = bytes.substr(0, kMaxHead - head_.size());
+            head_ += first;
+            tail_ += bytes.substr(first.size());
+            if (tail_.size() > kMaxTail) {
+                tail_.erase(0, tail_.size() - kMaxTail);
+                cut_ = true;
             }
         }
     }
@@ -170,13 +169,61 @@ private:
     EventLoop& loop_;
     OneShot<int> ended_;
     UniqueFd errors_fd_;
+    std::string head_;
     std::string tail_;
+    bool cut_ = false; // there was more between the two
     pid_t pid_ = -1;
     std::unique_ptr<IoSource> errors_; // after what their callbacks touch
     std::optional<ChildSource> watch_;
 };
 
+/// One line, without what stands in front of its words.
+std::string bare_line(std::string_view line, std::string_view program)
+{
+    std::string text{line};
+    std::replace_if(
+        text.begin(), text.end(), [](char c) { return c >= '\t' && c <= '\r'; }, ' '
+    );
+    std::string_view rest = trim(text);
+    if (rest.starts_with('<')) { // "<E> erofs: ", "<W> erofs_io: "
+        const auto mark = rest.find("> ");
+        const auto colon = rest.find(": ");
+        if (mark != std::string_view::npos && colon != std::string_view::npos) {
+            rest = trim(rest.substr(colon + 2));
+        }
+    }
+    if (rest.starts_with(program) && rest.substr(program.size()).starts_with(": ")) {
+        rest = trim(rest.substr(program.size() + 2));
+    }
+    return printable(rest, kMaxLine);
+}
+
 } // namespace
+
+std::string summarise_errors(std::string_view text, std::string_view program)
+{
+    std::vector<std::string> lines;
+    for (const auto part : split(text, '\n')) {
+        auto line = bare_line(part, program);
+        if (equals_ignoring_case(std::string_view{line}.substr(0, 6), "usage:")) {
+            break;
+        }
+        if (!line.empty()) {
+            lines.push_back(std::move(line));
+        }
+    }
+    if (lines.size() > kFirstLines + kLastLines + 1) {
+        const auto first = lines.begin() + kFirstLines;
+        lines.erase(first + 1, lines.end() - kLastLines);
+        *first = "...";
+    }
+    std::string joined;
+    for (const auto& line : lines) {
+        joined += joined.empty() ? "" : "; ";
+        joined += line;
+    }
+    return joined.empty() ? "it wrote no reason" : joined;
+}
 
 Task<Result<void>> run_program(EventLoop& loop, std::vector<std::string> argv, std::vector<std::string> environment)
 {
@@ -193,7 +240,7 @@ Task<Result<void>> run_program(EventLoop& loop, std::vector<std::string> argv, s
     const auto how = status != -1 && WIFSIGNALED(status)
                          ? fmt::format("ended by signal {}", WTERMSIG(status))
                          : fmt::format("exit status {}", status == -1 ? -1 : WEXITSTATUS(status));
-    co_return fail(ErrorKind::kInternal, fmt::format("{}: {}: {}", name, how, child.errors()));
+    co_return fail(ErrorKind::kInternal, fmt::format("{}: {}: {}", name, how, summarise_errors(child.errors(), name)));
 }
 
 } // namespace sluice::tools

@@ -89,6 +89,20 @@ TEST(Arguments, OfMountAndItsKin)
     EXPECT_NE(fault({"release-layers", "--mount-namespace", "/n"}).find("--layers-dir"), std::string::npos);
 }
 
+TEST(Arguments, OfPublishThatCannotGoTogetherAreNamed)
+{
+    const auto publish = [](std::vector<const char*> more) {
+        more.insert(more.begin(), {"publish", "--key", "k", "--from-dir", "d", "r/a:1"});
+        return fault(more);
+    };
+    EXPECT_NE(publish({"--separate-data"}).find("--chunksize"), std::string::npos);
+    const auto both = publish({"--chunksize", "4096", "--compress", "lz4"});
+    EXPECT_NE(both.find("--chunksize"), std::string::npos) << both;
+    EXPECT_NE(both.find("--compress"), std::string::npos) << both;
+    EXPECT_NE(publish({"--arch", "foo/bar"}).find("--arch: architecture 'foo/bar'"), std::string::npos);
+    EXPECT_NE(publish({"--arch", "x86_64"}).find("did you mean amd64?"), std::string::npos);
+}
+
 TEST(Arguments, OfPublishKeepTheOrderOfTheLayers)
 {
     const auto publish =

@@ -45,9 +45,12 @@ TEST_F(PublishFaultsTest, WrongOptionsAreFoundBeforeAnythingIsDone)
     EXPECT_THAT(refusal(what, ErrorKind::kDenied), HasSubstr("needs its passphrase"));
     what = from_tree();
     what.separate_data = true;
-    EXPECT_THAT(refusal(what, ErrorKind::kInvalid), HasSubstr("chunk size"));
+    EXPECT_THAT(refusal(what, ErrorKind::kInvalid), HasSubstr("--separate-data needs --chunksize"));
     what.chunk_size = 5000;
     EXPECT_THAT(refusal(what, ErrorKind::kInvalid), HasSubstr("power of two"));
+    what = from_tree();
+    what.architecture = "foo/bar";
+    EXPECT_THAT(refusal(what, ErrorKind::kInvalid), HasSubstr("architecture 'foo/bar'"));
     what = from_tree();
     what.mkfs_options = {"--blobdev=/dev/null"};
     EXPECT_THAT(refusal(what, ErrorKind::kInvalid), HasSubstr("--blobdev"));
@@ -61,8 +64,27 @@ TEST_F(PublishFaultsTest, WhatMkfsSaysIsPartOfTheError)
 {
     auto what = from_tree();
     what.mkfs_options = {"--no-such-option"};
-    EXPECT_THAT(refusal(what, ErrorKind::kInternal), HasSubstr("no-such-option"));
+    EXPECT_EQ(
+        refusal(what, ErrorKind::kInternal),
+        tree().string() + ": mkfs.erofs: exit status 1: unrecognized option '--no-such-option'"
+    );
     EXPECT_TRUE(target_.steps.empty());
+}
+
+TEST(SummariseErrors, KeepsWhatMattersAndNothingElse)
+{
+    EXPECT_EQ(
+        summarise_errors(
+            "<E> erofs: Cannot find a valid compressor foo\n<E> erofs: \tCould not format the device : [Error 22]\n\n",
+            "mkfs.erofs"
+        ),
+        "Cannot find a valid compressor foo; Could not format the device : [Error 22]"
+    );
+    EXPECT_EQ(summarise_errors("mkfs.erofs: bad\nusage: [options]\n -d#  level\n", "mkfs.erofs"), "bad");
+    EXPECT_EQ(summarise_errors("tar: one\ntar: two\n", "tar"), "one; two");
+    EXPECT_EQ(summarise_errors("1\n2\n3\n4\n5\n6\n7\n8\n", "sh"), "1; 2; 3; ...; 7; 8");
+    EXPECT_EQ(summarise_errors("usage: x\n", "sh"), "it wrote no reason");
+    EXPECT_EQ(summarise_errors("a\x1b[31mb\n", "sh"), "a\\x1b[31mb") << "nothing for a terminal to obey";
 }
 
 TEST_F(PublishFaultsTest, MissingAndWrongInputsAreNamed)

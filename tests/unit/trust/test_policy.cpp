@@ -78,6 +78,17 @@ TEST_F(PolicyTest, TheTextSaysWhyEachCandidateFailed)
     EXPECT_THAT(text, HasSubstr("layer 2: blob is gone"));
 }
 
+TEST_F(PolicyTest, AReasonThatManyHaveIsGivenOnce)
+{
+    std::vector<SignatureCandidate> many;
+    for (int i = 1; i <= 20; ++i) {
+        many.push_back({"layer " + std::to_string(i), signed_by(test_keys::kOtherPrivate)});
+    }
+    many.push_back({"layer 21", fail(ErrorKind::kNotFound, "blob is gone")});
+    const auto text = refusal(found(std::move(many)), trusted_);
+    EXPECT_THAT(text, HasSubstr("(layer 1 and 19 more: no trusted key made this signature; layer 21: blob is gone)"));
+}
+
 TEST_F(PolicyTest, WithoutTrustedKeysNothingIsAccepted)
 {
     EXPECT_THAT(refusal(found({{"layer 1", signed_by(test_keys::kP256Private)}}), {}), HasSubstr("trusted keys: none"));
