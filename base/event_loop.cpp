@@ -72,7 +72,7 @@ EventLoop::~EventLoop()
 {
     // Queued functions may own objects whose destructors post again.
     for (;;) {
-        std::vector<UniqueFunction<void()>> left;
+        std::vector<Posted> left;
         {
             const std::lock_guard lock{mutex_};
             left.swap(posted_);
@@ -102,13 +102,13 @@ void EventLoop::exit(int code)
     sd_event_exit(raw(), code);
 }
 
-void EventLoop::post(UniqueFunction<void()> function)
+void EventLoop::post(UniqueFunction<void()> function, HandlerName name)
 {
     bool first = false;
     {
         const std::lock_guard lock{mutex_};
         first = posted_.empty();
-        posted_.push_back(std::move(function));
+        posted_.push_back({std::move(function), name});
     }
     if (first) {
         const std::uint64_t one = 1;
@@ -126,12 +126,13 @@ int EventLoop::on_wakeup(sd_event_source*, int fd, std::uint32_t, void* self) no
 
 void EventLoop::run_posted()
 {
-    std::vector<UniqueFunction<void()>> batch;
+    std::vector<Posted> batch;
     {
         const std::lock_guard lock{mutex_};
         batch.swap(posted_);
     }
-    for (auto& function : batch) {
+    for (auto& [function, name] : batch) {
+        const StallWatch::Turn turn{stall_watch_, name};
         function();
         function = {}; // what it owns dies here, in order, not at the end of the batch
     }
@@ -148,19 +149,24 @@ void EventLoop::enable_watchdog()
 }
 
 struct IoSource::State {
+    State(EventLoop& on, const HandlerName& named, Callback call) : loop{on}, name{named}, callback{std::move(call)} {}
+
+    EventLoop& loop;
+    HandlerName name;
     Callback callback;
     EventSourcePtr source;
     std::weak_ptr<State> self;
 };
 
-IoSource::IoSource(EventLoop& loop, int fd, std::uint32_t events, Callback callback) : state_{std::make_shared<State>()}
+IoSource::IoSource(EventLoop& loop, int fd, std::uint32_t events, Callback callback, HandlerName name)
+    : state_{std::make_shared<State>(loop, name, std::move(callback))}
 {
     assert(loop.in_loop_thread());
-    state_->callback = std::move(callback);
     state_->self = state_;
     sd_event_source* source = nullptr;
     const auto trampoline = [](sd_event_source*, int, std::uint32_t revents, void* data) noexcept {
         const auto alive = static_cast<State*>(data)->self.lock();
+        const StallWatch::Turn turn{alive->loop.stall_watch(), alive->name};
         alive->callback(revents);
         return 0;
     };
@@ -179,19 +185,26 @@ void IoSource::set_events(std::uint32_t events)
 }
 
 struct Timer::State {
+    State(EventLoop& on, const HandlerName& named, UniqueFunction<void()> call)
+        : loop{on}, name{named}, callback{std::move(call)}
+    {}
+
+    EventLoop& loop;
+    HandlerName name;
     UniqueFunction<void()> callback;
     EventSourcePtr source;
     std::weak_ptr<State> self;
 };
 
-Timer::Timer(EventLoop& loop, UniqueFunction<void()> callback) : state_{std::make_shared<State>()}
+Timer::Timer(EventLoop& loop, UniqueFunction<void()> callback, HandlerName name)
+    : state_{std::make_shared<State>(loop, name, std::move(callback))}
 {
     assert(loop.in_loop_thread());
-    state_->callback = std::move(callback);
     state_->self = state_;
     sd_event_source* source = nullptr;
     const auto trampoline = [](sd_event_source*, std::uint64_t, void* data) noexcept {
         const auto alive = static_cast<State*>(data)->self.lock();
+        const StallWatch::Turn turn{alive->loop.stall_watch(), alive->name};
         alive->callback();
         return 0;
     };
@@ -221,21 +234,28 @@ void Timer::cancel()
 }
 
 struct SignalSource::State {
+    State(EventLoop& on, const HandlerName& named, UniqueFunction<void()> call)
+        : loop{on}, name{named}, callback{std::move(call)}
+    {}
+
+    EventLoop& loop;
+    HandlerName name;
     UniqueFunction<void()> callback;
     EventSourcePtr source;
 };
 
-SignalSource::SignalSource(EventLoop& loop, int signal, UniqueFunction<void()> callback)
-    : state_{std::make_shared<State>()}
+SignalSource::SignalSource(EventLoop& loop, int signal, UniqueFunction<void()> callback, HandlerName name)
+    : state_{std::make_shared<State>(loop, name, std::move(callback))}
 {
-    state_->callback = std::move(callback);
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, signal);
     check(-pthread_sigmask(SIG_BLOCK, &set, nullptr), "cannot block a signal");
     sd_event_source* source = nullptr;
     const auto trampoline = [](sd_event_source*, const signalfd_siginfo*, void* data) noexcept {
-        static_cast<State*>(data)->callback();
+        auto& state = *static_cast<State*>(data);
+        const StallWatch::Turn turn{state.loop.stall_watch(), state.name};
+        state.callback();
         return 0;
     };
     check(sd_event_add_signal(loop.raw(), &source, signal, trampoline, state_.get()), "cannot watch a signal");
@@ -244,19 +264,23 @@ SignalSource::SignalSource(EventLoop& loop, int signal, UniqueFunction<void()> c
 
 SignalSource::~SignalSource() = default;
 
-ChildSource::ChildSource(EventLoop& loop, int pid, UniqueFunction<void(int)> callback)
+ChildSource::ChildSource(EventLoop& loop, int pid, UniqueFunction<void(int)> callback, HandlerName name)
     : pid_{pid}, callback_{std::make_shared<UniqueFunction<void(int)>>(std::move(callback))}
 {
     pidfd_ = UniqueFd{kAdoptFd, static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
     if (pidfd_) {
         try {
-            source_ = std::make_unique<IoSource>(loop, pidfd_.get(), EPOLLIN, [this](std::uint32_t) { look(); });
+            source_ = std::make_unique<IoSource>(
+                loop, pidfd_.get(), EPOLLIN, [this](std::uint32_t) { look(); }, name
+            );
             return;
         } catch (const std::system_error&) {
             pidfd_.reset();
         }
     }
-    again_ = std::make_unique<Timer>(loop, [this] { look(); });
+    again_ = std::make_unique<Timer>(
+        loop, [this] { look(); }, name
+    );
     again_->arm(kLookAgain);
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/clock.hpp"
 #include "base/function.hpp"
+#include "base/stall_watch.hpp"
 #include "base/unique_fd.hpp"
 
 #include <cstdint>
@@ -23,7 +24,8 @@ struct EventSourceDeleter {
 using EventSourcePtr = std::unique_ptr<sd_event_source, EventSourceDeleter>;
 
 /// One thread's event loop over sd-event. Everything but post() and exit_from_any_thread() may only be called from the
-/// thread that created it. Throws std::system_error when the operating system refuses a descriptor.
+/// thread that created it. Throws std::system_error when the operating system refuses a descriptor. Whatever is run on
+/// the loop has a name, for the log line that tells that it took long (StallWatch).
 class EventLoop {
 public:
     EventLoop();
@@ -41,10 +43,13 @@ public:
 
     /// Runs `function` on the loop's thread, in order of posting. The one gate between threads.
     /// What is still queued when the loop is destroyed is destroyed unrun.
-    void post(UniqueFunction<void()> function);
+    void post(UniqueFunction<void()> function, HandlerName name = HandlerName{"posted"});
 
     /// As post(), for the loop's own thread: later, not in this stack frame.
-    void defer(UniqueFunction<void()> function) { post(std::move(function)); }
+    void defer(UniqueFunction<void()> function, HandlerName name = HandlerName{"deferred"})
+    {
+        post(std::move(function), name);
+    }
 
     [[nodiscard]] bool in_loop_thread() const noexcept { return std::this_thread::get_id() == thread_; }
 
@@ -54,6 +59,12 @@ public:
     /// Pings systemd's watchdog from the loop where the unit asks for it.
     void enable_watchdog();
 
+    /// Tells of handlers that keep the loop for long.
+    [[nodiscard]] StallWatch& stall_watch() noexcept { return stall_watch_; }
+
+    /// Handlers that kept the loop for longer than the watch's limit.
+    [[nodiscard]] std::uint64_t stalls() const noexcept { return stall_watch_.stalls(); }
+
     /// For the sources below.
     [[nodiscard]] sd_event* raw() const noexcept { return event_.get(); }
 
@@ -62,16 +73,22 @@ private:
         void operator()(sd_event* event) const noexcept;
     };
 
+    struct Posted {
+        UniqueFunction<void()> function;
+        HandlerName name;
+    };
+
     void run_posted();
     static int on_wakeup(sd_event_source* source, int fd, std::uint32_t events, void* self) noexcept;
 
     std::thread::id thread_;
+    StallWatch stall_watch_;
     std::unique_ptr<sd_event, EventDeleter> event_;
     UniqueFd wakeup_;
     std::mutex mutex_;
-    std::vector<UniqueFunction<void()>> posted_; // guarded by mutex_
-    EventSourcePtr clock_;                       // all timers share its descriptor: none fails for want of one
-    EventSourcePtr wakeup_source_;               // last: its callback touches all of the above
+    std::vector<Posted> posted_;   // guarded by mutex_
+    EventSourcePtr clock_;         // all timers share its descriptor: none fails for want of one
+    EventSourcePtr wakeup_source_; // last: its callback touches all of the above
 };
 
 /// Watches a descriptor; level-triggered. The callback gets the EPOLL* bits that are set. Destroying it, from inside
@@ -80,7 +97,9 @@ class IoSource {
 public:
     using Callback = UniqueFunction<void(std::uint32_t)>;
 
-    IoSource(EventLoop& loop, int fd, std::uint32_t events, Callback callback);
+    IoSource(
+        EventLoop& loop, int fd, std::uint32_t events, Callback callback, HandlerName name = HandlerName{"descriptor"}
+    );
     IoSource(const IoSource&) = delete;
     IoSource& operator=(const IoSource&) = delete;
     ~IoSource();
@@ -95,7 +114,7 @@ private:
 /// A one-shot timer. Destroying it cancels it. The callback may arm it again, or destroy it.
 class Timer {
 public:
-    Timer(EventLoop& loop, UniqueFunction<void()> callback);
+    Timer(EventLoop& loop, UniqueFunction<void()> callback, HandlerName name = HandlerName{"timer"});
     Timer(const Timer&) = delete;
     Timer& operator=(const Timer&) = delete;
     ~Timer();
@@ -113,7 +132,9 @@ private:
 /// Delivers a signal on the loop. The signal is blocked in the calling thread: make these before any other thread.
 class SignalSource {
 public:
-    SignalSource(EventLoop& loop, int signal, UniqueFunction<void()> callback);
+    SignalSource(
+        EventLoop& loop, int signal, UniqueFunction<void()> callback, HandlerName name = HandlerName{"signal"}
+    );
     SignalSource(const SignalSource&) = delete;
     SignalSource& operator=(const SignalSource&) = delete;
     ~SignalSource();
@@ -127,7 +148,9 @@ private:
 /// while there is no descriptor to be had for the watch, the child is looked at now and then.
 class ChildSource {
 public:
-    ChildSource(EventLoop& loop, int pid, UniqueFunction<void(int)> callback);
+    ChildSource(
+        EventLoop& loop, int pid, UniqueFunction<void(int)> callback, HandlerName name = HandlerName{"end of a child"}
+    );
     ChildSource(const ChildSource&) = delete;
     ChildSource& operator=(const ChildSource&) = delete;
     ~ChildSource();

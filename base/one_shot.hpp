@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/event_loop.hpp"
+#include "base/stall_watch.hpp"
 
 #include <cassert>
 #include <coroutine>
@@ -16,15 +17,19 @@ namespace sluice {
 template <typename T>
 class OneShot {
     struct State {
-        explicit State(EventLoop& event_loop) : loop{event_loop} {}
+        State(EventLoop& event_loop, HandlerName resumed) : loop{event_loop}, name{resumed} {}
 
         EventLoop& loop;
+        HandlerName name;
         std::optional<T> value;
         std::coroutine_handle<> waiter;
     };
 
 public:
-    explicit OneShot(EventLoop& loop) : state_{std::make_shared<State>(loop)} {}
+    /// `name` is that of the waiter's turn on the loop.
+    explicit OneShot(EventLoop& loop, HandlerName name = HandlerName{"coroutine"})
+        : state_{std::make_shared<State>(loop, name)}
+    {}
 
     /// What the setting side keeps; copies share the one value. Setting twice keeps the first value.
     class Setter {
@@ -38,11 +43,12 @@ public:
             }
             state->value.emplace(std::move(value));
             if (state->waiter) {
-                state->loop.defer([state] {
+                auto resume = [state] {
                     if (const auto waiter = std::exchange(state->waiter, {})) {
                         waiter.resume();
                     }
-                });
+                };
+                state->loop.defer(std::move(resume), state->name);
             }
         }
 
@@ -84,7 +90,9 @@ private:
 /// `co_await sleep_for(loop, 100ms);`
 class SleepAwaiter {
 public:
-    SleepAwaiter(EventLoop& loop, milliseconds span) : timer_{loop, [this] { waiter_.resume(); }}, span_{span} {}
+    SleepAwaiter(EventLoop& loop, milliseconds span, const char* file, int line)
+        : timer_{loop, [this] { waiter_.resume(); }, HandlerName{"coroutine that slept", file, line}}, span_{span}
+    {}
 
     static bool await_ready() noexcept { return false; }
 
@@ -102,9 +110,10 @@ private:
     std::coroutine_handle<> waiter_;
 };
 
-[[nodiscard]] inline SleepAwaiter sleep_for(EventLoop& loop, milliseconds span)
+[[nodiscard]] inline SleepAwaiter
+sleep_for(EventLoop& loop, milliseconds span, const char* file = __builtin_FILE(), int line = __builtin_LINE())
 {
-    return SleepAwaiter{loop, span};
+    return SleepAwaiter{loop, span, file, line};
 }
 
 } // namespace sluice

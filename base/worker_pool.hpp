@@ -39,17 +39,24 @@ public:
 
     /// Runs `job` on a worker and yields its value on the loop: `auto r = co_await pool.run(loop, std::move(job));`.
     /// `job` must own what it touches: when the waiter is cancelled, it runs to its end all the same.
+    /// Leave out the last two: they say whose turn it was when the waiter keeps the loop for long.
     template <typename F>
-    [[nodiscard]] Task<std::invoke_result_t<F&>> run(EventLoop& loop, F job, Urgency urgency = Urgency::kDemand)
+    [[nodiscard]] Task<std::invoke_result_t<F&>>
+    run(EventLoop& loop,
+        F job,
+        Urgency urgency = Urgency::kDemand,
+        const char* file = __builtin_FILE(),
+        int line = __builtin_LINE())
     {
         using T = std::invoke_result_t<F&>;
-        OneShot<T> done{loop};
-        UniqueFunction<void()> wrapped = [&loop, setter = done.setter(), work = std::move(job)]() mutable {
+        const HandlerName name{"coroutine after a worker's job", file, line};
+        OneShot<T> done{loop, name};
+        UniqueFunction<void()> wrapped = [&loop, name, setter = done.setter(), work = std::move(job)]() mutable {
             T value = work();
             {
                 [[maybe_unused]] const F finished = std::move(work);
             } // what the job owns dies on the worker
-            loop.post([setter, result = std::move(value)]() mutable { setter.set(std::move(result)); });
+            loop.post([setter, result = std::move(value)]() mutable { setter.set(std::move(result)); }, name);
         };
         submit(std::move(wrapped), urgency);
         T result = co_await done;

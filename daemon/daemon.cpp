@@ -314,7 +314,9 @@ Result<void> Daemon::start()
         reaper_ = std::make_unique<LayerReaper>(loop_, sluicectl_, config_.layers_dir.string());
         reaper_->check();
         for (const int signal : {SIGTERM, SIGINT}) {
-            signals_.push_back(std::make_unique<SignalSource>(loop_, signal, [this] { stop(0); }));
+            signals_.push_back(std::make_unique<SignalSource>(
+                loop_, signal, [this] { stop(0); }, "signal to stop"
+            ));
         }
     } catch (const std::exception& error) {
         return fail(ErrorKind::kInternal, error.what());

@@ -137,7 +137,9 @@ int Transfer::seek_callback(void* self, curl_off_t offset, int origin) noexcept
 }
 
 CurlEngine::CurlEngine(EventLoop& loop, unsigned connections_per_host)
-    : loop_{loop}, alive_{std::make_shared<CurlEngine*>(this)}, timer_{loop, [this] { act(CURL_SOCKET_TIMEOUT, 0); }}
+    : loop_{loop}
+    , alive_{std::make_shared<CurlEngine*>(this)}
+    , timer_{loop, [this] { act(CURL_SOCKET_TIMEOUT, 0); }, "transfers: timer"}
 {
     init_curl();
     multi_.reset(curl_multi_init());
@@ -297,9 +299,9 @@ void CurlEngine::watch(curl_socket_t socket, int what)
         it->second->set_events(events);
         return;
     }
-    sockets_[socket] = std::make_unique<IoSource>(loop_, socket, events, [this, socket](std::uint32_t ready) {
-        act(socket, to_select(ready));
-    });
+    sockets_[socket] = std::make_unique<IoSource>(
+        loop_, socket, events, [this, socket](std::uint32_t ready) { act(socket, to_select(ready)); }, "transfer"
+    );
 }
 
 int CurlEngine::timer_callback(CURLM*, long timeout_ms, void* self) noexcept

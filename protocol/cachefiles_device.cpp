@@ -90,11 +90,17 @@ void CachefilesDevice::watch()
         return;
     }
     // Input only: EPOLLOUT means "please cull", and stays up as long as space is short.
-    source_ = std::make_unique<IoSource>(loop_, fd_.get(), EPOLLIN, [this](std::uint32_t events) {
-        if (!drain() && (events & (EPOLLERR | EPOLLHUP)) != 0) {
-            lost(Error{ErrorKind::kInternal, "/dev/cachefiles hung up", EIO}); // it would wake us for ever
-        }
-    });
+    source_ = std::make_unique<IoSource>(
+        loop_,
+        fd_.get(),
+        EPOLLIN,
+        [this](std::uint32_t events) {
+            if (!drain() && (events & (EPOLLERR | EPOLLHUP)) != 0) {
+                lost(Error{ErrorKind::kInternal, "/dev/cachefiles hung up", EIO}); // it would wake us for ever
+            }
+        },
+        "cachefiles requests"
+    );
 }
 
 void CachefilesDevice::pause()

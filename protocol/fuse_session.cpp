@@ -144,9 +144,9 @@ Result<std::unique_ptr<FuseSession>> FuseSession::make(EventLoop& loop, UniqueFd
 
 void FuseSession::start()
 {
-    source_ = std::make_unique<IoSource>(loop_, ::fuse_session_fd(session_.get()), EPOLLIN, [this](std::uint32_t) {
-        drain();
-    });
+    source_ = std::make_unique<IoSource>(
+        loop_, ::fuse_session_fd(session_.get()), EPOLLIN, [this](std::uint32_t) { drain(); }, "FUSE requests"
+    );
 }
 
 void FuseSession::drain()

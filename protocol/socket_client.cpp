@@ -39,7 +39,7 @@ SocketClient::SocketClient(EventLoop& loop, UniqueFd socket, int refusal, Surrou
     , source_{std::make_unique<IoSource>(loop, socket_.get(), EPOLLIN, [this](std::uint32_t events) {
         const auto self = weak_from_this().lock(); // outlive whatever this brings about
         on_events(events);
-    })}
+    }, "library: requests")}
 {
     timer_.arm(with_.patience);
 }

@@ -54,7 +54,9 @@ Result<void> SocketDevice::start(RequestHandler& handler)
     }
     listener_ = std::move(*listener);
     objects_ = std::make_shared<SocketObjects>(loop_, workers_, handler, config_.place);
-    source_ = std::make_unique<IoSource>(loop_, listener_.get(), EPOLLIN, [this](std::uint32_t) { accept_some(); });
+    source_ = std::make_unique<IoSource>(
+        loop_, listener_.get(), EPOLLIN, [this](std::uint32_t) { accept_some(); }, "library: new connections"
+    );
     return {};
 }
 

@@ -40,7 +40,7 @@ BlobFiller::BlobFiller(
     , handle_{std::move(handle)}
     , holes_{handle_, tree_->blob().erofs_size}
     , planner_{policy.read, tree_->blob().erofs_size}
-    , timer_{services.loop, [this] { answer_overdue(); }}
+    , timer_{services.loop, [this] { answer_overdue(); }, "reads: deadline"}
     , fetches_{services.loop}
 {
     tree_->watch(this, [this](ByteRange range) { holes_.written(range); });

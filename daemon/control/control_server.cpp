@@ -207,9 +207,13 @@ ControlServer::ControlServer(EventLoop& loop, const Options& options, Handler ha
         ::close(listener);
         throw std::runtime_error{fmt::format("control socket {}: cannot start the HTTP server", socket_path_)};
     }
-    timer_ = std::make_unique<Timer>(loop, [this] { run(); });
+    timer_ = std::make_unique<Timer>(
+        loop, [this] { run(); }, "control server: timer"
+    );
     const auto* info = MHD_get_daemon_info(daemon_, MHD_DAEMON_INFO_EPOLL_FD);
-    source_ = std::make_unique<IoSource>(loop, info->epoll_fd, EPOLLIN, [this](std::uint32_t) { run(); });
+    source_ = std::make_unique<IoSource>(
+        loop, info->epoll_fd, EPOLLIN, [this](std::uint32_t) { run(); }, "control server: requests"
+    );
 }
 
 ControlServer::~ControlServer()

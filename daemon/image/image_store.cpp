@@ -32,7 +32,7 @@ Result<std::unique_ptr<ImageStore>> ImageStore::open(EventLoop& loop, const std:
 }
 
 ImageStore::ImageStore(EventLoop& loop, cache::MetadataStore store)
-    : loop_{loop}, store_{std::move(store)}, flush_{loop, [this] { flush_touches(); }}
+    : loop_{loop}, store_{std::move(store)}, flush_{loop, [this] { flush_touches(); }, "image store: flush"}
 {}
 
 Result<std::vector<cache::ImageRecord>> ImageStore::load_images()

@@ -30,7 +30,9 @@ LayerReaper::LayerReaper(EventLoop& loop, std::string program, std::string layer
 {
     if (mount_table_) {
         // The kernel reports a changed table as EPOLLPRI and EPOLLERR, once a change and poller.
-        watch_ = std::make_unique<IoSource>(loop, mount_table_.get(), EPOLLPRI, [this](std::uint32_t) { check(); });
+        watch_ = std::make_unique<IoSource>(
+            loop, mount_table_.get(), EPOLLPRI, [this](std::uint32_t) { check(); }, "reaper: mount table"
+        );
     }
 }
 
@@ -71,7 +73,9 @@ void LayerReaper::spawn()
         }
         return;
     }
-    child_ = std::make_unique<ChildSource>(loop_, pid, [this](int status) { ended(status); });
+    child_ = std::make_unique<ChildSource>(
+        loop_, pid, [this](int status) { ended(status); }, "reaper: end of its helper"
+    );
 }
 
 void LayerReaper::ended(int status)

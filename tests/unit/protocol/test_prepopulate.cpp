@@ -209,7 +209,7 @@ TEST_F(PrepopulateTest, HygieneMakesHolesOfWhatWasNeverWritten)
         ASSERT_EQ(::fallocate(filling->file()->fd(), 0, static_cast<off_t>(hole.begin()), kBlockSize), 0);
         expected.push_back(hole);
     }
-    ASSERT_TRUE(filling->commit_unfilled().has_value());
+    ASSERT_TRUE(filling->commit().has_value());
     const UniqueFd fd{kAdoptFd, ::open(place().c_str(), O_RDWR | O_CLOEXEC)};
     std::string bytes(kBlocks * kBlockSize, '?');
     ASSERT_EQ(::pread(fd.get(), bytes.data(), bytes.size(), 0), std::ssize(bytes)); // zeros are in memory now
