@@ -171,7 +171,7 @@ TEST_F(BlobFillerTest, OnlyWhatAReaderWaitsForIsUrgent)
     world_->open();
     wait_for(read({0, 65536}));
     wait_for(read({65536, 131072}));
-    using enum fetcher::Urgency;
+    using enum sluice::Urgency;
     for (std::size_t i = 0; i < world_->source.fetched.size(); ++i) {
         const auto range = world_->source.fetched[i];
         const bool tree = range.begin() >= world_->blob.info.tree_offset;

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# guest: --cpus 2
 # The main job: a signed image on a real registry over TLS, mounted on demand, read right, with little of it downloaded;
 # a second mount and a restart that fetch nothing again.
 . "$(dirname "$0")/lib-sluice.sh"
