@@ -30,7 +30,17 @@ Result<void> MetadataStore::put_image(const ImageRecord& image)
     if (auto done = ImageWriter{database_, image}.write(); !done) {
         return done;
     }
+    if (auto done = drop_unused_blobs(); !done) {
+        return done;
+    }
     return transaction->commit();
+}
+
+Result<void> MetadataStore::drop_unused_blobs()
+{
+    const auto dropped =
+        run(database_, "DELETE FROM blobs WHERE NOT EXISTS (SELECT 1 FROM image_layers l WHERE l.blob = blobs.id)");
+    return dropped ? Result<void>{} : fail(dropped.error());
 }
 
 Result<void> MetadataStore::load_parts(ImageRecord& image) const
@@ -109,9 +119,19 @@ Result<std::vector<ImageRecord>> MetadataStore::find_images() const
 
 Result<bool> MetadataStore::remove_image(std::string_view reference)
 {
+    auto transaction = Transaction::begin(database_);
+    if (!transaction) {
+        return fail(transaction.error());
+    }
     const auto gone = run(database_, "DELETE FROM images WHERE reference = ?", reference);
     if (!gone) {
         return fail(gone.error());
+    }
+    if (auto done = drop_unused_blobs(); !done) {
+        return fail(done.error());
+    }
+    if (auto done = transaction->commit(); !done) {
+        return fail(done.error());
     }
     return *gone > 0;
 }

@@ -35,7 +35,7 @@ public:
     /// All, by reference. What somebody has changed in the file is not noticed here: see Evidence.
     [[nodiscard]] Result<std::vector<ImageRecord>> find_images() const;
 
-    /// Whether there was one. Its blobs stay, as their data does.
+    /// Whether there was one. Drops the blobs that no other image has; their data is not in here.
     [[nodiscard]] Result<bool> remove_image(std::string_view reference);
 
     /// All, the least recently used first.
@@ -47,6 +47,7 @@ public:
 private:
     explicit MetadataStore(sqlite::Database database) : database_{std::move(database)} {}
 
+    [[nodiscard]] Result<void> drop_unused_blobs();
     [[nodiscard]] Result<void> load_parts(ImageRecord& image) const;
     [[nodiscard]] Result<void> load_layers(ImageRecord& image) const;
     [[nodiscard]] Result<void> load_indexes(ImageRecord& image) const;

@@ -102,4 +102,25 @@ Result<void> TreeStore::remove(const Digest& blob) const
     return {};
 }
 
+Result<std::size_t> TreeStore::remove_others(const std::set<Digest>& kept) const
+{
+    std::error_code error;
+    std::vector<Digest> others;
+    for (std::filesystem::directory_iterator it{directory_, error}, end; !error && it != end; it.increment(error)) {
+        const auto blob = Digest::parse_hex(it->path().filename().string());
+        if (blob && !kept.contains(*blob)) {
+            others.push_back(*blob);
+        }
+    }
+    if (error) {
+        return fail_errno(error.value(), fmt::format("{}: cannot list", directory_.string()));
+    }
+    for (const auto& blob : others) {
+        if (auto removed = remove(blob); !removed) {
+            return fail(removed.error());
+        }
+    }
+    return others.size();
+}
+
 } // namespace sluice::cache

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -32,6 +33,9 @@ public:
 
     /// Forgets a tree, such as one that failed its proof. Not there: no error.
     [[nodiscard]] Result<void> remove(const Digest& blob) const;
+
+    /// Forgets all trees but these, and whatever else lies in the directory under a tree's name; how many that were.
+    [[nodiscard]] Result<std::size_t> remove_others(const std::set<Digest>& kept) const;
 
 private:
     [[nodiscard]] std::filesystem::path file_of(const Digest& blob) const;

@@ -12,6 +12,8 @@
 #include <fmt/format.h>
 #include <iterator>
 #include <latch>
+#include <set>
+#include <utility>
 
 namespace sluice::daemon {
 
@@ -26,6 +28,15 @@ cache::LayerRecord to_record(const InspectedLayer& layer)
         record.devices.push_back(to_record(device.tree->blob()));
     }
     return record;
+}
+
+/// Layers and devices.
+void for_each_blob(const cache::ImageRecord& image, const std::function<void(const cache::BlobRecord&)>& take)
+{
+    for (const auto& layer : image.layers) {
+        take(layer.blob);
+        std::ranges::for_each(layer.devices, take);
+    }
 }
 
 BlobInfo to_info(const cache::BlobRecord& record, std::vector<std::string> repositories)
@@ -84,6 +95,7 @@ ImageService::ImageService(
 )
     : loop_{services.loop}
     , workers_{services.workers}
+    , trees_{services.trees}
     , source_{source}
     , keys_{keys}
     , catalogue_{catalogue}
@@ -131,6 +143,7 @@ Result<void> ImageService::load()
             unsigned_ones
         );
     }
+    sweep_trees();
     return {};
 }
 
@@ -151,6 +164,38 @@ Result<void> ImageService::add_to_catalogue(const cache::ImageRecord& image)
         }
     }
     return {};
+}
+
+void ImageService::drop_unused(const cache::ImageRecord& old)
+{
+    std::set<cache::BlobKey> unused;
+    for_each_blob(old, [&](const cache::BlobRecord& blob) { unused.insert(blob.key()); });
+    for (const auto& [name, image] : images_) {
+        for_each_blob(image, [&](const cache::BlobRecord& blob) { unused.erase(blob.key()); });
+    }
+    for (const auto& blob : unused) {
+        catalogue_.remove(blob.digest);
+    }
+    if (!unused.empty()) {
+        sweep_trees();
+    }
+}
+
+void ImageService::sweep_trees()
+{
+    if (trees_ == nullptr) {
+        return;
+    }
+    std::set<Digest> kept;
+    for (const auto& [blob, entry] : catalogue_.entries()) {
+        kept.insert(blob);
+    }
+    auto job = [trees = trees_, keep = std::move(kept)] {
+        if (const auto removed = trees->remove_others(keep); !removed) {
+            log::warning("{}", removed.error().text());
+        }
+    };
+    workers_.submit(std::move(job), Urgency::kBackground);
 }
 
 Task<Result<cache::ImageRecord>> ImageService::ensure(Request request)
@@ -239,7 +284,8 @@ Task<Result<cache::ImageRecord>> ImageService::register_image(std::string refere
     }
     log::info("registered {} ({}, signed by {})", reference, image.manifest_digest.to_string(), image.signer_name);
     image.evidence = {};
-    images_.insert_or_assign(reference, image);
+    const auto old = std::exchange(images_[reference], image);
+    drop_unused(old);
     co_return image;
 }
 
@@ -267,7 +313,7 @@ Task<Result<cache::ImageRecord>> ImageService::complete(cache::ImageRecord image
         for (const auto& blob : blobs) {
             const auto* entry = catalogue_.find(blob.digest);
             if (entry == nullptr) {
-                co_return fail(ErrorKind::kInternal, "a registered blob is not in the catalogue");
+                co_return fail(ErrorKind::kNotFound, fmt::format("{}: was forgotten meanwhile", image.reference));
             }
             auto start = [this, tree = entry->tree] { return complete_(tree); };
             auto completed = co_await completing_.run(blob.digest, std::move(start));
@@ -292,8 +338,12 @@ Task<Result<void>> ImageService::forget(std::string reference)
     if (!removed) {
         co_return fail(removed.error());
     }
-    if (images_.erase(name) == 0 && !*removed) {
+    const auto known = images_.extract(name);
+    if (known.empty() && !*removed) {
         co_return fail(ErrorKind::kNotFound, fmt::format("no image \"{}\" is registered", name));
+    }
+    if (!known.empty()) {
+        drop_unused(known.mapped());
     }
     co_return Result<void>{};
 }

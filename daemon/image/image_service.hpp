@@ -56,7 +56,8 @@ public:
     /// The image, ready to be mounted. An image that is known already needs no network. Concurrent requests share.
     [[nodiscard]] Task<Result<cache::ImageRecord>> ensure(Request request);
 
-    /// Forgets an image; the data stays. kNotFound when there is none.
+    /// Forgets an image, and of its blobs those that no other image has; cached data stays. kNotFound when there is
+    /// none.
     [[nodiscard]] Task<Result<void>> forget(std::string reference);
 
     [[nodiscard]] const std::map<std::string, cache::ImageRecord>& images() const noexcept { return images_; }
@@ -74,8 +75,13 @@ private:
     Task<Result<cache::ImageRecord>> complete(cache::ImageRecord image, bool lazy_only);
     [[nodiscard]] Result<void> add_to_catalogue(const cache::ImageRecord& image);
 
+    /// What no registered image has any more leaves the catalogue, and the trees that are kept on the disk.
+    void drop_unused(const cache::ImageRecord& old);
+    void sweep_trees();
+
     EventLoop& loop_;
     WorkerPool& workers_;
+    cache::TreeStore* trees_; ///< may be null
     fetcher::ImageSource& source_;
     const trust::KeyRing& keys_;
     Catalogue& catalogue_;

@@ -7,6 +7,8 @@
 #include <array>
 #include <csignal>
 #include <fcntl.h>
+#include <fstream>
+#include <iterator>
 #include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
@@ -16,18 +18,20 @@ namespace sluice::daemon {
 
 namespace {
 
-/// Mounting and unmounting come in bursts; the last change of a burst is the one that counts.
-constexpr milliseconds kSettle{500};
+constexpr const char* kMountTable = "/proc/self/mountinfo";
+
+std::string read_mount_table()
+{
+    std::ifstream in{kMountTable, std::ios::binary};
+    return {std::istreambuf_iterator<char>{in}, {}};
+}
 
 } // namespace
 
-LayerReaper::LayerReaper(EventLoop& loop, std::string program, std::string layers_dir)
-    : loop_{loop}
-    , program_{std::move(program)}
-    , layers_dir_{std::move(layers_dir)}
-    , mount_table_{kAdoptFd, ::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)}
-    , delay_{loop, [this] { spawn(); }}
+LayerReaper::LayerReaper(EventLoop& loop, std::string program, std::string layers_dir, ReaperSchedule::Pace pace)
+    : LayerReaper{loop, std::move(program), std::move(layers_dir), pace, &read_mount_table}
 {
+    mount_table_ = UniqueFd{kAdoptFd, ::open(kMountTable, O_RDONLY | O_CLOEXEC)};
     if (mount_table_) {
         // The kernel reports a changed table as EPOLLPRI and EPOLLERR, once a change and poller.
         watch_ = std::make_unique<IoSource>(
@@ -36,13 +40,38 @@ LayerReaper::LayerReaper(EventLoop& loop, std::string program, std::string layer
     }
 }
 
+LayerReaper::LayerReaper(
+    EventLoop& loop,
+    std::string program,
+    std::string layers_dir,
+    ReaperSchedule::Pace pace,
+    std::function<std::string()> table
+)
+    : loop_{loop}
+    , program_{std::move(program)}
+    , layers_dir_{layers_dir}
+    , schedule_{std::move(layers_dir), pace}
+    , table_{std::move(table)}
+    , delay_{loop, [this] { decide(); }, "reaper: mount table"}
+{}
+
 void LayerReaper::check()
 {
     if (child_ != nullptr) {
         again_ = true;
         return;
     }
-    delay_.arm(kSettle);
+    delay_.arm_at(schedule_.change(SteadyClock::now()));
+}
+
+void LayerReaper::decide()
+{
+    const auto verdict = schedule_.decide(SteadyClock::now(), table_());
+    if (verdict.look) {
+        spawn();
+    } else if (verdict.again) {
+        delay_.arm_at(*verdict.again);
+    }
 }
 
 void LayerReaper::spawn()
@@ -71,6 +100,7 @@ void LayerReaper::spawn()
                 "cannot run {}: {}; unused layer mounts stay", program_, Error::from_errno(error, "posix_spawn").text()
             );
         }
+        schedule_.forget_last_look();
         return;
     }
     child_ = std::make_unique<ChildSource>(
@@ -83,6 +113,7 @@ void LayerReaper::ended(int status)
     child_.reset();
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
         log::warning("{} release-layers ended with status {:#x}", program_, static_cast<unsigned>(status));
+        schedule_.forget_last_look();
     }
     if (std::exchange(again_, false)) {
         check();

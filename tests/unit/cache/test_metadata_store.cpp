@@ -142,14 +142,21 @@ TEST_F(Metadata, OneBlobMayBeUsedTwiceInAnImage)
     EXPECT_EQ(store.blobs().value().size(), 3U);
 }
 
-TEST_F(Metadata, ARemovedImageLeavesItsBlobs)
+TEST_F(Metadata, BlobsGoWithTheLastImageThatHasThem)
 {
     auto store = open();
+    auto small = image("small");
+    small.layers = {{LayerRole::kLower, blob(9), {blob(3)}}};
     put(store, image("app:1"));
+    put(store, small);
+    EXPECT_EQ(store.blobs().value().size(), 6U);
     EXPECT_TRUE(store.remove_image("app:1").value());
     EXPECT_FALSE(store.remove_image("app:1").value());
     EXPECT_FALSE(store.find_image("app:1").value());
-    EXPECT_EQ(store.blobs().value().size(), 5U);
+    EXPECT_THAT(store.blobs().value(), ::testing::UnorderedElementsAre(blob(9), blob(3)));
+    small.layers = {{LayerRole::kLower, blob(3), {}}};
+    put(store, small);
+    EXPECT_THAT(store.blobs().value(), ElementsAre(blob(3)));
 }
 
 TEST_F(Metadata, ImagesThatDisagreeAboutADigestSpeakOfDifferentBlobs)

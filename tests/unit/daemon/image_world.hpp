@@ -8,6 +8,7 @@
 #include "tests/unit/trust/test_keys.hpp"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,9 +26,17 @@ protected:
         trust_key(trust::test_keys::kP256Public);
     }
 
+    void SetUp() override
+    {
+        FdLeakTest::SetUp();
+        before_ = test::count_open_fds();
+    }
+
     void TearDown() override
     {
         stop();
+        // What workers do in the background has no waiter, and a descriptor for a moment.
+        (void)test::run_until(loop, [&] { return test::count_open_fds() == before_; });
         FdLeakTest::TearDown();
     }
 
@@ -87,19 +96,31 @@ protected:
         return forgotten ? std::move(*forgotten) : fail(ErrorKind::kInternal, "the task did not end");
     }
 
+    /// What begins so fails with `kind`.
+    void fail_on(std::string what, ErrorKind kind)
+    {
+        source.fault = [what = std::move(what), kind](const std::string& asked) -> std::optional<Error> {
+            return asked.starts_with(what) ? std::optional{Error{kind, "registry.test: failed as told"}} : std::nullopt;
+        };
+    }
+
     test::TempDir dir;
     EventLoop loop;
+    cache::TreeStore trees{dir.path()};
     BufferPool buffers{1 << 20, 64 * 1024};
     WorkerPool workers{2};
     test::FakeImageSource source{loop, buffers};
     Counters counters;
-    FillServices services{loop, workers, source, nullptr, counters};
+    FillServices services{loop, workers, source, &trees, counters};
     trust::KeyRing keys;
     ImageService::Options options;
     CompleteBlob complete;
     std::unique_ptr<Catalogue> catalogue;
     std::unique_ptr<ImageStore> store;
     std::unique_ptr<ImageService> images;
+
+private:
+    std::size_t before_ = 0;
 };
 
 } // namespace sluice::daemon

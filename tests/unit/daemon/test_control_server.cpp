@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/control/control_api.hpp"
+#include "daemon/control/control_json.hpp"
+#include "daemon/control/control_server.hpp"
+#include "fetcher/http_client.hpp"
+#include "tests/support/loop_fixture.hpp"
+#include "tests/support/temp_dir.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace sluice::daemon {
+namespace {
+
+using ::testing::HasSubstr;
+
+class ControlServerTest : public ::testing::Test {
+protected:
+    using Response = Result<fetcher::HttpResponse>;
+
+    static Task<ControlReply> answer(ControlServerTest& self, ControlRequest request)
+    {
+        self.requests.push_back(request);
+        if (request.path == "/slow") {
+            const OneShot<bool> go{self.loop};
+            self.waiting.push_back(go.setter());
+            const bool said = co_await go;
+            co_return ControlReply{200, said ? "{\"slow\":true}" : "{}"};
+        }
+        co_return ControlReply{request.path == "/bad" ? 418U : 200U, "{\"path\":\"" + request.path + "\"}"};
+    }
+
+    static Task<void> collect(std::optional<Response>& out, Task<Response> inner) { out.emplace(co_await inner); }
+
+    void start(mode_t mode = 0600)
+    {
+        ControlServer::Options options;
+        options.socket_path = socket.string();
+        options.mode = mode;
+        server = std::make_unique<ControlServer>(loop, options, [this](ControlRequest request) {
+            return answer(*this, std::move(request));
+        });
+    }
+
+    fetcher::HttpRequest request_of(const std::string& method, const std::string& path, std::string body = {})
+    {
+        fetcher::HttpRequest request;
+        request.method = method;
+        request.url = "http://localhost" + path;
+        request.body = std::move(body);
+        request.unix_socket = socket;
+        return request;
+    }
+
+    fetcher::HttpResponse ask(const std::string& method, const std::string& path, std::string body = {})
+    {
+        auto request = request_of(method, path, std::move(body));
+        const auto response = test::run_task(loop, http.send(std::move(request)));
+        EXPECT_TRUE(response && *response) << (response ? response->error().text() : "no answer");
+        return response && *response ? **response : fetcher::HttpResponse{};
+    }
+
+    std::string refusal(const std::filesystem::path& path)
+    {
+        try {
+            ControlServer::Options options;
+            options.socket_path = path.string();
+            const ControlServer second{
+                loop, options, [this](ControlRequest request) { return answer(*this, std::move(request)); }};
+        } catch (const std::runtime_error& error) {
+            return error.what();
+        }
+        return "was made";
+    }
+
+    test::TempDir dir;
+    std::filesystem::path socket = dir.path() / "control.sock";
+    EventLoop loop;
+    fetcher::HttpClient http{loop, {}};
+    std::vector<ControlRequest> requests;
+    std::vector<OneShot<bool>::Setter> waiting;
+    std::unique_ptr<ControlServer> server;
+};
+
+TEST_F(ControlServerTest, HandsOverTheRequestAndWhoMadeIt)
+{
+    start();
+    const auto response = ask("POST", "/v1/some%20path?reference=a%2Fb:1&empty", "{\"body\":1}");
+    EXPECT_EQ(response.status, 200);
+    EXPECT_EQ(response.body, R"({"path":"/v1/some path"})");
+    const auto* type = response.headers.find("content-type");
+    ASSERT_NE(type, nullptr);
+    EXPECT_EQ(*type, "application/json");
+    ASSERT_EQ(requests.size(), 1U);
+    EXPECT_EQ(requests[0].method, "POST");
+    EXPECT_EQ(requests[0].path, "/v1/some path");
+    EXPECT_EQ(requests[0].body, "{\"body\":1}");
+    EXPECT_EQ(requests[0].query, (std::map<std::string, std::string>{{"reference", "a/b:1"}, {"empty", ""}}));
+    EXPECT_EQ(requests[0].peer.pid, ::getpid());
+    EXPECT_EQ(requests[0].peer.uid, ::getuid());
+    EXPECT_EQ(requests[0].peer.gid, ::getgid());
+    EXPECT_EQ(ask("GET", "/bad").status, 418);
+}
+
+TEST_F(ControlServerTest, ABodyOfTheLargestSizeIsTakenAndNoLargerOne)
+{
+    start();
+    EXPECT_EQ(ask("POST", "/", std::string(ControlServer::kMaxBody, 'x')).status, 200);
+    EXPECT_EQ(requests.back().body.size(), ControlServer::kMaxBody);
+    const auto refused = ask("POST", "/", std::string(ControlServer::kMaxBody + 1, 'x'));
+    EXPECT_EQ(refused.status, 413);
+    EXPECT_THAT(refused.body, HasSubstr("too large"));
+    EXPECT_EQ(requests.size(), 1U) << "nobody is asked";
+}
+
+TEST_F(ControlServerTest, ASlowAnswerKeepsNobodyElseWaiting)
+{
+    start();
+    std::optional<Response> slow;
+    TaskScope scope{loop};
+    auto request = request_of("GET", "/slow");
+    scope.spawn(collect(slow, http.send(std::move(request))));
+    ASSERT_TRUE(test::run_until(loop, [&] { return waiting.size() == 1; }));
+    EXPECT_EQ(ask("GET", "/quick").status, 200);
+    EXPECT_FALSE(slow);
+    waiting[0].set(true);
+    ASSERT_TRUE(test::run_until(loop, [&] { return slow.has_value(); }));
+    ASSERT_TRUE(*slow) << slow->error().text();
+    EXPECT_EQ((*slow)->body, "{\"slow\":true}");
+}
+
+TEST_F(ControlServerTest, AClientThatGoesAwayHarmsNobody)
+{
+    start();
+    {
+        std::optional<Response> slow;
+        TaskScope scope{loop};
+        auto request = request_of("GET", "/slow");
+        scope.spawn(collect(slow, http.send(std::move(request))));
+        ASSERT_TRUE(test::run_until(loop, [&] { return waiting.size() == 1; }));
+    }
+    waiting[0].set(true);
+    EXPECT_EQ(ask("GET", "/after").status, 200);
+}
+
+TEST_F(ControlServerTest, WhoWaitsWhenItStopsIsToldSo)
+{
+    start();
+    std::optional<Response> slow;
+    TaskScope scope{loop};
+    auto request = request_of("GET", "/slow");
+    scope.spawn(collect(slow, http.send(std::move(request))));
+    ASSERT_TRUE(test::run_until(loop, [&] { return waiting.size() == 1; }));
+    server.reset();
+    ASSERT_TRUE(test::run_until(loop, [&] { return slow.has_value(); }));
+    ASSERT_TRUE(*slow) << slow->error().text();
+    EXPECT_EQ((*slow)->status, 503);
+    EXPECT_THAT((*slow)->body, HasSubstr("sluiced is stopping"));
+    EXPECT_FALSE(std::filesystem::exists(socket));
+}
+
+TEST_F(ControlServerTest, ThePermissionsOfTheSocketAreThoseThatAreAskedFor)
+{
+    start(0640);
+
+    struct stat info {};
+
+    ASSERT_EQ(::stat(socket.c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 07777, 0640U);
+}
+
+TEST_F(ControlServerTest, OfTwoServersOnOneSocketTheSecondIsRefused)
+{
+    start();
+    EXPECT_THAT(refusal(socket), HasSubstr("another sluiced answers on it"));
+    EXPECT_EQ(ask("GET", "/still").status, 200);
+}
+
+TEST_F(ControlServerTest, AFileThatIsNoSocketIsLeftAlone)
+{
+    const auto file = dir.write("precious", "data");
+    EXPECT_THAT(refusal(file), HasSubstr("bind"));
+    EXPECT_EQ(std::filesystem::file_size(file), 4U);
+    EXPECT_THAT(refusal(dir.path() / std::string(200, 'x')), HasSubstr("longer than"));
+}
+
+TEST(ControlErrors, EachKindHasItsStatusAndItsName)
+{
+    const std::vector<std::pair<ErrorKind, unsigned>> expected{
+        {ErrorKind::kInvalid, 400},
+        {ErrorKind::kDenied, 403},
+        {ErrorKind::kNotFound, 404},
+        {ErrorKind::kInternal, 500},
+        {ErrorKind::kUnsupported, 501},
+        {ErrorKind::kCorrupt, 502},
+        {ErrorKind::kTransient, 503},
+        {ErrorKind::kCancelled, 503},
+        {ErrorKind::kTimeout, 504},
+        {ErrorKind::kNoSpace, 507},
+    };
+    for (const auto& [kind, status] : expected) {
+        EXPECT_EQ(http_status(kind), status);
+        const auto json = to_json(Error{kind, "registry.test: busy"});
+        EXPECT_EQ(json["kind"], to_string(kind));
+        EXPECT_EQ(json["message"], "registry.test: busy");
+    }
+}
+
+} // namespace
+} // namespace sluice::daemon
