@@ -32,6 +32,7 @@ struct FetchNote {
 
 /// Until when, and how urgently; a deadline alone means that somebody waits.
 struct FetchTerms {
+    // NOLINTNEXTLINE(google-explicit-constructor): a deadline alone says enough
     FetchTerms(Deadline until, Urgency how = Urgency::kDemand, milliseconds quiet = milliseconds{0}) noexcept
         : deadline{until}, urgency{how}, stall{quiet}
     {}
