@@ -50,6 +50,7 @@ fetcher::RegistryOptions registry_options(const Config& config)
         options.credentials_file = config.registry_credentials->string();
     }
     options.insecure = config.registry_insecure;
+    options.http.private_networks = config.registry_private_networks;
     return options;
 }
 

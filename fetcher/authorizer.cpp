@@ -65,14 +65,15 @@ Task<std::string> Authorizer::header(AuthScope scope)
         co_return cached;
     }
     auto challenge = it->second.challenge;
-    auto renewed = co_await renew(std::move(scope), std::move(challenge));
+    const auto asker = it->second.asker;
+    auto renewed = co_await renew(std::move(scope), std::move(challenge), asker);
     // Without one, the registry's 401 brings a fresh challenge: some move their token server now
     // and then.
     co_return renewed ? std::move(*renewed) : std::string{};
 }
 
 Task<Result<std::string>>
-Authorizer::answer(AuthScope scope, std::string registry_scheme, std::vector<std::string> fields, std::string rejected)
+Authorizer::answer(AuthScope scope, AuthAsker asker, std::vector<std::string> fields, std::string rejected)
 {
     const auto challenges = parse_challenges(fields);
     const auto* chosen = find_scheme(challenges, "bearer");
@@ -87,7 +88,7 @@ Authorizer::answer(AuthScope scope, std::string registry_scheme, std::vector<std
     }
     auto challenge = *chosen;
     if (challenge.scheme == "bearer") {
-        const auto allowed = check_realm(challenge.parameter("realm"), registry_scheme);
+        const auto allowed = check_realm(challenge.parameter("realm"), asker.scheme);
         if (!allowed) {
             co_return fail(allowed.error(), scope.repository.registry);
         }
@@ -98,7 +99,7 @@ Authorizer::answer(AuthScope scope, std::string registry_scheme, std::vector<std
     if (!current.empty()) {
         co_return current; // somebody has renewed it since our request went out
     }
-    auto renewed = co_await renew(std::move(scope), std::move(challenge));
+    auto renewed = co_await renew(std::move(scope), std::move(challenge), asker.network);
     co_return renewed;
 }
 
@@ -107,15 +108,15 @@ void Authorizer::doubt(const AuthScope& scope, const std::string& rejected)
     tokens_.drop(key_for(scope), rejected);
 }
 
-Task<Result<std::string>> Authorizer::renew(AuthScope scope, AuthChallenge challenge)
+Task<Result<std::string>> Authorizer::renew(AuthScope scope, AuthChallenge challenge, Network asker)
 {
     auto key = flight_key(scope);
-    return flights_.run(std::move(key), [this, scope = std::move(scope), challenge = std::move(challenge)] {
-        return renew_now(scope, challenge);
+    return flights_.run(std::move(key), [this, scope = std::move(scope), challenge = std::move(challenge), asker] {
+        return renew_now(scope, challenge, asker);
     });
 }
 
-Task<Result<std::string>> Authorizer::renew_now(AuthScope scope, AuthChallenge challenge)
+Task<Result<std::string>> Authorizer::renew_now(AuthScope scope, AuthChallenge challenge, Network asker)
 {
     const auto& registry = scope.repository.registry;
     const auto deadline = Deadline::after(options_.token_timeout);
@@ -142,7 +143,7 @@ Task<Result<std::string>> Authorizer::renew_now(AuthScope scope, AuthChallenge c
         if (wanted.empty()) {
             wanted = scope.to_string();
         }
-        const auto response = co_await ask_token_server(challenge, wanted, credential, deadline);
+        const auto response = co_await ask_token_server(challenge, asker, wanted, credential, deadline);
         if (!response) {
             co_return fail(response.error(), registry);
         }
@@ -155,7 +156,7 @@ Task<Result<std::string>> Authorizer::renew_now(AuthScope scope, AuthChallenge c
         lifetime = token->lifetime;
     }
     const auto identity = identity_of(credential);
-    known_.insert_or_assign(flight_key(scope), Known{challenge, identity});
+    known_.insert_or_assign(flight_key(scope), Known{challenge, asker, identity});
     const auto now = options_.now();
     const auto until = now + usable_lifetime(lifetime, static_cast<std::uint32_t>(random_()));
     tokens_.put({registry, identity, scope.to_string()}, header, until, now);
@@ -180,13 +181,15 @@ Task<Result<Credential>> Authorizer::credential_for(Repository repository, Deadl
     co_return asked;
 }
 
-Task<Result<HttpResponse>>
-Authorizer::ask_token_server(AuthChallenge challenge, std::string scope, Credential credential, Deadline deadline)
+Task<Result<HttpResponse>> Authorizer::ask_token_server(
+    AuthChallenge challenge, Network asker, std::string scope, Credential credential, Deadline deadline
+)
 {
     const auto what = fmt::format("token from {}", public_url(challenge.parameter("realm")));
     if (!credential.anonymous()) {
         auto post = token_post(challenge, scope, credential);
         post.deadline = deadline;
+        post.sent_by = asker;
         post.limit = kMaxTokenAnswer;
         auto response = co_await http_.send(std::move(post));
         if (!response || response->status == http_status::kOk) {
@@ -200,6 +203,7 @@ Authorizer::ask_token_server(AuthChallenge challenge, std::string scope, Credent
     }
     auto get = token_get(challenge, scope, credential);
     get.deadline = deadline;
+    get.sent_by = asker;
     get.limit = kMaxTokenAnswer;
     auto response = co_await http_.send(std::move(get));
     if (response && response->status != http_status::kOk) {

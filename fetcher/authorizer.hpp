@@ -27,6 +27,12 @@ struct AuthScope {
     [[nodiscard]] std::string to_string() const;
 };
 
+/// Who asks for authentication.
+struct AuthAsker {
+    std::string scheme; ///< that the registry is spoken to in
+    Network network;    ///< where it is: its token server must be in reach of it
+};
+
 /// Values for the Authorization header: tokens are cached, renewed before they end, and fetched
 /// once however many ask. Credentials are read anew whenever a registry says 401. Loop's thread;
 /// must outlive its tasks.
@@ -41,7 +47,7 @@ public:
     /// After a 401: `fields` are its WWW-Authenticate values, `rejected` is what was sent. kDenied
     /// when there is nothing (else) to offer.
     [[nodiscard]] Task<Result<std::string>>
-    answer(AuthScope scope, std::string registry_scheme, std::vector<std::string> fields, std::string rejected);
+    answer(AuthScope scope, AuthAsker asker, std::vector<std::string> fields, std::string rejected);
 
     /// After a 403: some registries say that where a token is too old. The next header() gets another than `rejected`.
     void doubt(const AuthScope& scope, const std::string& rejected);
@@ -51,14 +57,16 @@ private:
     /// another 401.
     struct Known {
         AuthChallenge challenge;
+        Network asker;
         std::string identity;
     };
 
-    [[nodiscard]] Task<Result<std::string>> renew(AuthScope scope, AuthChallenge challenge);
-    [[nodiscard]] Task<Result<std::string>> renew_now(AuthScope scope, AuthChallenge challenge);
+    [[nodiscard]] Task<Result<std::string>> renew(AuthScope scope, AuthChallenge challenge, Network asker);
+    [[nodiscard]] Task<Result<std::string>> renew_now(AuthScope scope, AuthChallenge challenge, Network asker);
     [[nodiscard]] Task<Result<Credential>> credential_for(Repository repository, Deadline deadline);
-    [[nodiscard]] Task<Result<HttpResponse>>
-    ask_token_server(AuthChallenge challenge, std::string scope, Credential credential, Deadline deadline);
+    [[nodiscard]] Task<Result<HttpResponse>> ask_token_server(
+        AuthChallenge challenge, Network asker, std::string scope, Credential credential, Deadline deadline
+    );
     [[nodiscard]] TokenKey key_for(const AuthScope& scope) const;
 
     EventLoop& loop_;

@@ -119,10 +119,9 @@ Task<Result<RangeReply>> BlobFetcher::attempt(const Job& job, ChunkSink& sink, R
     const auto home = origin_of(job.registry_url);
     const AuthScope scope{job.repository, false};
     const auto key = job.repository.to_string() + '@' + job.blob.digest.to_string();
-    auto url = redirects_.find(key, SteadyClock::now());
-    if (url.empty()) {
-        url = job.registry_url;
-    }
+    const auto known = redirects_.find(key, SteadyClock::now());
+    auto url = known ? known->url : job.registry_url;
+    auto home_network = known ? known->home : Network::kPublic;
     unsigned hops = 0;
     unsigned rounds = 0;
     bool resolved_again = false;
@@ -138,7 +137,8 @@ Task<Result<RangeReply>> BlobFetcher::attempt(const Job& job, ChunkSink& sink, R
             authorization = co_await session_.authorizer().header(scope);
         }
         const auto sent = at_registry ? authorization : std::string{};
-        auto reply = co_await request(job, url, sent, sink, progress);
+        const auto sent_by = at_registry ? std::nullopt : std::optional{home_network};
+        auto reply = co_await request(job, url, sent, sent_by, sink, progress);
         if (!reply) {
             redirects_.drop(key, url); // storage that fails may have moved: the next try asks the registry
             if (reply.error().kind() == ErrorKind::kUnsupported) {
@@ -146,6 +146,7 @@ Task<Result<RangeReply>> BlobFetcher::attempt(const Job& job, ChunkSink& sink, R
             }
             co_return reply;
         }
+        home_network = at_registry ? reply->network : home_network;
         if (is_redirect(reply->status)) {
             auto next = next_hop(url, reply->headers.find("location"), hops);
             if (!next) {
@@ -154,13 +155,14 @@ Task<Result<RangeReply>> BlobFetcher::attempt(const Job& job, ChunkSink& sink, R
             ++hops;
             ++session_.counters().redirects;
             url = std::move(*next);
-            redirects_.put(key, url, signed_url_lifetime(url, WallClock::now()), SteadyClock::now());
+            redirects_.put(key, {url, home_network}, signed_url_lifetime(url, WallClock::now()), SteadyClock::now());
             continue;
         }
         if (at_registry && reply->status == http_status::kUnauthorized && rounds < kMaxAuthRounds) {
             ++rounds;
             auto fields = reply->headers.all("www-authenticate");
-            auto answer = co_await session_.authorizer().answer(scope, home->scheme, std::move(fields), authorization);
+            const AuthAsker asker{home->scheme, home_network};
+            auto answer = co_await session_.authorizer().answer(scope, asker, std::move(fields), authorization);
             if (!answer) {
                 co_return fail(std::move(answer.error()));
             }
@@ -186,7 +188,12 @@ Task<Result<RangeReply>> BlobFetcher::attempt(const Job& job, ChunkSink& sink, R
 }
 
 Task<Result<RangeReply>> BlobFetcher::request(
-    const Job& job, std::string url, std::string authorization, ChunkSink& sink, RangeProgress& progress
+    const Job& job,
+    std::string url,
+    std::string authorization,
+    std::optional<Network> sent_by,
+    ChunkSink& sink,
+    RangeProgress& progress
 )
 {
     ++session_.counters().requests;
@@ -200,6 +207,7 @@ Task<Result<RangeReply>> BlobFetcher::request(
         .range = ByteRange{progress.position, job.range.end()},
         .total = job.blob.size,
         .max_skip = session_.options().max_skip,
+        .sent_by = sent_by,
         .deadline = progress.patience->until(),
     };
     RangeRequest range{

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fetcher/curl_setup.hpp"
 
+#include "fetcher/url.hpp"
+
 #include <algorithm>
 #include <chrono>
-#include <string_view>
 
 namespace sluice::fetcher {
 
@@ -12,16 +13,6 @@ namespace {
 long to_long(milliseconds span) noexcept
 {
     return static_cast<long>(std::clamp<milliseconds::rep>(span.count(), 1, 1'000'000'000));
-}
-
-/// This machine is never reached by way of a proxy, whatever the environment says.
-bool is_loopback(std::string_view url) noexcept
-{
-    const auto scheme = url.find("://");
-    url.remove_prefix(scheme == std::string_view::npos ? 0 : scheme + 3);
-    const auto host = url.substr(0, url.find('/'));
-    return host.starts_with("127.") || host.starts_with("[::1]") || host == "localhost" ||
-           host.starts_with("localhost:");
 }
 
 } // namespace
@@ -37,9 +28,9 @@ void set_up_request(
     easy.set(CURLOPT_URL, url);
     easy.set(CURLOPT_PROTOCOLS_STR, "http,https");
     easy.set(CURLOPT_FOLLOWLOCATION, 0L);
-    if (is_loopback(url)) {
-        easy.set(CURLOPT_PROXY, "");
-    }
+    const auto origin = origin_of(url); // where it is no URL, libcurl says so
+    easy.set(CURLOPT_PROXY, origin ? options.proxies.choose(*origin) : std::string{});
+    easy.set(CURLOPT_NOPROXY, "");
     easy.set(CURLOPT_USERAGENT, options.user_agent);
     easy.set(CURLOPT_CONNECTTIMEOUT_MS, to_long(options.connect_timeout));
     // The millisecond that remaining() cuts off: when libcurl gives up, the deadline has passed, and kTimeout is the

@@ -2,6 +2,7 @@
 #include "fetcher/http_client.hpp"
 
 #include "base/text.hpp"
+#include "fetcher/address_guard.hpp"
 #include "fetcher/curl_engine.hpp"
 #include "fetcher/curl_setup.hpp"
 #include "fetcher/url.hpp"
@@ -23,10 +24,12 @@ constexpr long kUploadStallSeconds = 120; ///< a registry hashes what it was sen
 class HttpTransfer final : private TransferHandler {
 public:
     HttpTransfer(CurlEngine& engine, const HttpOptions& options, HttpRequest request)
-        : request_{std::move(request)}, transfer_{engine, *this}
+        : request_{std::move(request)}, guard_{options, request_.url, request_.sent_by}, transfer_{engine, *this}
     {
         set_up(options);
-        if (const auto code = transfer_.start(); code != CURLE_OK) {
+        if (guard_.refused()) {
+            outcome_ = fail(guard_.refusal(what()));
+        } else if (const auto code = transfer_.start(); code != CURLE_OK) {
             outcome_ = fail(curl_error(code, what()));
         }
     }
@@ -60,6 +63,8 @@ private:
         if (!request_.unix_socket.empty()) {
             easy.set(CURLOPT_UNIX_SOCKET_PATH, request_.unix_socket);
             easy.set(CURLOPT_PROXY, "");
+        } else {
+            guard_.install(easy);
         }
     }
 
@@ -125,6 +130,9 @@ private:
         if (read_errno_ != 0) {
             return fail_errno(read_errno_, fmt::format("{}: cannot read what is to be sent", what()));
         }
+        if (code != CURLE_OK && guard_.refused()) {
+            return fail(guard_.refusal(what()));
+        }
         if (code == CURLE_OPERATION_TIMEDOUT && request_.deadline.passed()) {
             return fail(ErrorKind::kTimeout, fmt::format("{}: no answer in time", what()));
         }
@@ -132,6 +140,7 @@ private:
             return fail(curl_error(transfer_.easy().meaning(code), what()));
         }
         response_.status = transfer_.easy().status();
+        response_.network = guard_.peer();
         return std::move(response_);
     }
 
@@ -143,6 +152,7 @@ private:
     bool too_long_ = false;
     std::optional<Result<HttpResponse>> outcome_;
     std::coroutine_handle<> waiter_;
+    AddressGuard guard_;
     Transfer transfer_; // last: it refers to the request
 };
 

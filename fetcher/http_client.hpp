@@ -5,7 +5,10 @@
 #include "base/result.hpp"
 #include "base/task.hpp"
 #include "fetcher/http_message.hpp"
+#include "fetcher/network.hpp"
+#include "fetcher/proxy.hpp"
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -20,11 +23,15 @@ struct HttpOptions {
     milliseconds connect_timeout{5000};
     milliseconds stall_timeout{10'000}; ///< without a single byte for that long, a transfer has failed
     unsigned connections_per_host = 16;
+    /// Follow servers into networks that they are not in themselves: redirects, token servers, upload locations.
+    bool private_networks = false;
+    std::function<Network(const sockaddr&)> network_of = &fetcher::network_of; ///< another one for tests
+    ProxySettings proxies = ProxySettings::from_environment();
 };
 
 /// HTTP requests with small answers, on the loop's thread. Any status is an answer; an error means
 /// there was none. Redirects are not followed. Must outlive its tasks; destroying a task cancels
-/// the request.
+/// the request. kDenied where a server that leads us there must not: see `sent_by`.
 class HttpClient {
 public:
     /// Throws std::runtime_error when libcurl cannot be set up.

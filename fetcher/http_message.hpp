@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/clock.hpp"
+#include "fetcher/network.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -46,12 +47,15 @@ struct HttpRequest {
     std::string unix_socket;          ///< path; empty: TCP
     std::size_t limit = 1024 * 1024;  ///< of the response's body; a longer one is an error
     Deadline deadline = Deadline::after(milliseconds{30'000});
+    std::optional<Network>
+        sent_by; ///< where the server is that leads us to `url`; nothing: we want to go there ourselves
 };
 
 struct HttpResponse {
     int status = 0;
     HttpHeaders headers;
     std::string body;
+    Network network = Network::kPublic; ///< where it came from
 };
 
 } // namespace sluice::fetcher

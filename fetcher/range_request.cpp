@@ -35,6 +35,7 @@ RangeRequest::RangeRequest(
     , progress_{progress}
     , stored_{parameters_.range.begin()}
     , buffer_waiter_{buffers, [this](AlignedBuffer buffer) { on_buffer(std::move(buffer)); }}
+    , guard_{options, parameters_.url, parameters_.sent_by}
     , transfer_{engine, *this}
 {
     auto& easy = transfer_.easy();
@@ -45,7 +46,10 @@ RangeRequest::RangeRequest(
     easy.set(CURLOPT_RANGE, parameters_.range.to_string());
     const auto buffer = std::clamp(2 * parameters_.range.size(), kReceiveBufferMin, kReceiveBufferMax);
     easy.set(CURLOPT_BUFFERSIZE, static_cast<long>(buffer));
-    if (const auto code = transfer_.start(); code != CURLE_OK) {
+    guard_.install(easy);
+    if (guard_.refused()) {
+        outcome_ = fail(guard_.refusal(what()));
+    } else if (const auto code = transfer_.start(); code != CURLE_OK) {
         outcome_ = fail(curl_error(code, what()));
     }
 }
@@ -262,6 +266,10 @@ bool RangeRequest::deliver()
 
 Result<RangeReply> RangeRequest::conclude()
 {
+    reply_.network = guard_.peer();
+    if (*done_ != CURLE_OK && guard_.refused()) {
+        return fail(guard_.refusal(what()));
+    }
     if (failure_) {
         return fail(std::move(*failure_));
     }

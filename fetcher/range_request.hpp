@@ -3,6 +3,7 @@
 
 #include "base/byte_range.hpp"
 #include "base/result.hpp"
+#include "fetcher/address_guard.hpp"
 #include "fetcher/blob_source.hpp"
 #include "fetcher/buffer_gate.hpp"
 #include "fetcher/curl_engine.hpp"
@@ -21,10 +22,11 @@ namespace sluice::fetcher {
 struct RangeParameters {
     std::string url;
     std::vector<std::string> headers;
-    ByteRange range;            ///< what is missing; not empty
-    std::uint64_t total = 0;    ///< size of the blob
-    std::uint64_t max_skip = 0; ///< of a body that ignores Range
-    Deadline deadline;          ///< not looked at where the patience moves
+    ByteRange range;                ///< what is missing; not empty
+    std::uint64_t total = 0;        ///< size of the blob
+    std::uint64_t max_skip = 0;     ///< of a body that ignores Range
+    std::optional<Network> sent_by; ///< as in HttpRequest
+    Deadline deadline;              ///< not looked at where the patience moves
 };
 
 /// How far a fetch has come; outlives the attempts that move it on.
@@ -38,7 +40,8 @@ struct RangeProgress {
 struct RangeReply {
     int status = 0;
     HttpHeaders headers;
-    std::string body; ///< of a refusal, its beginning
+    std::string body;                   ///< of a refusal, its beginning
+    Network network = Network::kPublic; ///< where it came from
 };
 
 /// One GET of one range, streamed into the sink: `auto reply = co_await request;`. Errors:
@@ -115,7 +118,8 @@ private:
     std::coroutine_handle<> waiter_;
     BufferGate::Waiter buffer_waiter_;
     std::optional<Patience::Hold> hold_; ///< while it waits
-    Transfer transfer_;                  // last: it calls back
+    AddressGuard guard_;
+    Transfer transfer_; // last: it calls back
 };
 
 } // namespace sluice::fetcher

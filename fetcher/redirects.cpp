@@ -89,7 +89,7 @@ Result<std::string> next_hop(const std::string& url, const std::string* location
     return resolve_location(url, *location);
 }
 
-void RedirectCache::put(const std::string& blob, std::string url, milliseconds lifetime, TimePoint now)
+void RedirectCache::put(const std::string& blob, Place place, milliseconds lifetime, TimePoint now)
 {
     if (entries_.size() >= kMaxEntries) {
         std::erase_if(entries_, [now](const auto& entry) { return entry.second.until <= now; });
@@ -97,19 +97,19 @@ void RedirectCache::put(const std::string& blob, std::string url, milliseconds l
     if (entries_.size() >= kMaxEntries) {
         entries_.erase(entries_.begin());
     }
-    entries_.insert_or_assign(blob, Entry{std::move(url), now + lifetime});
+    entries_.insert_or_assign(blob, Entry{std::move(place), now + lifetime});
 }
 
-std::string RedirectCache::find(const std::string& blob, TimePoint now) const
+std::optional<RedirectCache::Place> RedirectCache::find(const std::string& blob, TimePoint now) const
 {
     const auto it = entries_.find(blob);
-    return it == entries_.end() || it->second.until <= now ? std::string{} : it->second.url;
+    return it == entries_.end() || it->second.until <= now ? std::nullopt : std::optional{it->second.place};
 }
 
 void RedirectCache::drop(const std::string& blob, const std::string& url)
 {
     const auto it = entries_.find(blob);
-    if (it != entries_.end() && it->second.url == url) {
+    if (it != entries_.end() && it->second.place.url == url) {
         entries_.erase(it);
     }
 }

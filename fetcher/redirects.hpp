@@ -3,6 +3,7 @@
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
+#include "fetcher/network.hpp"
 
 #include <chrono>
 #include <map>
@@ -26,17 +27,22 @@ using WallClock = std::chrono::system_clock;
 /// bounded.
 class RedirectCache {
 public:
-    void put(const std::string& blob, std::string url, milliseconds lifetime, TimePoint now);
+    struct Place {
+        std::string url;
+        Network home = Network::kPublic; ///< where the registry was when it sent us there
+    };
 
-    /// An empty string when there is none, or none any more.
-    [[nodiscard]] std::string find(const std::string& blob, TimePoint now) const;
+    void put(const std::string& blob, Place place, milliseconds lifetime, TimePoint now);
+
+    /// Nothing when there is none, or none any more.
+    [[nodiscard]] std::optional<Place> find(const std::string& blob, TimePoint now) const;
 
     /// Forgets it if it is still `url`.
     void drop(const std::string& blob, const std::string& url);
 
 private:
     struct Entry {
-        std::string url;
+        Place place;
         TimePoint until;
     };
 

@@ -35,7 +35,7 @@ Task<Result<bool>> RegistryPush::blob_exists(std::string repository, Digest dige
     co_return fail(status_error(response->status, response->body, what));
 }
 
-Task<Result<std::string>> RegistryPush::start_upload(Repository repository, Deadline deadline)
+Task<Result<RegistryPush::Target>> RegistryPush::start_upload(Repository repository, Deadline deadline)
 {
     const auto what = fmt::format("{}: cannot start an upload", repository.to_string());
     RegistryCall call;
@@ -52,7 +52,12 @@ Task<Result<std::string>> RegistryPush::start_upload(Repository repository, Dead
     if (response->status != http_status::kAccepted || location == nullptr) {
         co_return fail(status_error(response->status, response->body, what));
     }
-    co_return resolve_location(url, *location);
+    auto next = resolve_location(url, *location);
+    if (!next) {
+        co_return fail(std::move(next.error()));
+    }
+    Target target{std::move(*next), response->network};
+    co_return target;
 }
 
 Task<Result<void>> RegistryPush::upload(std::string repository, HttpRequest body, Digest digest, Deadline deadline)
@@ -68,7 +73,8 @@ Task<Result<void>> RegistryPush::upload(std::string repository, HttpRequest body
     RegistryCall call;
     call.request = std::move(body);
     call.request.method = "PUT";
-    call.request.url = with_query(std::move(*target), {{"digest", digest.to_string()}});
+    call.request.url = with_query(std::move(target->url), {{"digest", digest.to_string()}});
+    call.request.sent_by = target->sent_by;
     call.request.headers.emplace_back("Content-Type: application/octet-stream");
     call.request.deadline = deadline;
     call.scope = {std::move(*place), true};

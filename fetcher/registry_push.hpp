@@ -26,7 +26,13 @@ public:
     );
 
 private:
-    [[nodiscard]] Task<Result<std::string>> start_upload(Repository repository, Deadline deadline);
+    /// Where to, and who says so.
+    struct Target {
+        std::string url;
+        Network sent_by = Network::kPublic;
+    };
+
+    [[nodiscard]] Task<Result<Target>> start_upload(Repository repository, Deadline deadline);
 
     RegistrySession& session_;
 };

@@ -142,8 +142,8 @@ Task<Result<HttpResponse>> RegistrySession::authorized(RegistryCall call)
             co_return std::move(response);
         }
         auto fields = response.headers.all("www-authenticate");
-        auto scheme = registry_url.substr(0, registry_url.find(':'));
-        auto answer = co_await authorizer_.answer(call.scope, std::move(scheme), std::move(fields), authorization);
+        const AuthAsker asker{registry_url.substr(0, registry_url.find(':')), response.network};
+        auto answer = co_await authorizer_.answer(call.scope, asker, std::move(fields), authorization);
         if (!answer) {
             co_return fail(std::move(answer.error()));
         }
@@ -161,6 +161,7 @@ RegistrySession::follow(HttpRequest request, std::string registry_url, std::stri
     if (!home) {
         co_return fail(home.error());
     }
+    auto home_network = request.sent_by.value_or(Network::kPublic);
     for (unsigned hops = 0;; ++hops) {
         const auto here = origin_of(request.url);
         if (!here) {
@@ -168,6 +169,7 @@ RegistrySession::follow(HttpRequest request, std::string registry_url, std::stri
         }
         const bool at_home = *here == *home;
         auto attempt = request;
+        attempt.sent_by = at_home ? std::nullopt : std::optional{home_network};
         if (at_home && !authorization.empty()) {
             attempt.headers.push_back("Authorization: " + authorization);
         }
@@ -176,6 +178,7 @@ RegistrySession::follow(HttpRequest request, std::string registry_url, std::stri
         if (!response) {
             co_return fail(std::move(response.error()));
         }
+        home_network = at_home ? response->network : home_network;
         if (!is_redirect(response->status) || !is_safe(request)) {
             Answered answered{std::move(*response), std::move(request.url), at_home};
             co_return answered;

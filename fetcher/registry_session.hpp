@@ -18,8 +18,8 @@ namespace sluice::fetcher {
 /// A request to a registry, or to where it sent us. `request.url` is absolute.
 struct RegistryCall {
     AuthScope scope;
-    HttpRequest request;
-    bool retry = true; ///< failures of the passing kind; uploads start anew elsewhere or not at all
+    HttpRequest request; ///< its `sent_by` counts where the URL is not the registry's own
+    bool retry = true;   ///< failures of the passing kind; uploads start anew elsewhere or not at all
 };
 
 /// What all requests to registries share: addresses, authentication, redirects, retries, counters.

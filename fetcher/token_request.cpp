@@ -68,13 +68,6 @@ Result<void> check_realm(const std::string& realm, std::string_view registry_sch
     if (registry_scheme == "https" && origin->scheme == "http") {
         return fail(ErrorKind::kDenied, fmt::format("token server {}: refused to leave https", public_url(realm)));
     }
-    const auto& host = origin->host;
-    if (host.starts_with("169.254.") || host.starts_with("[fe80:") || host == "[fd00:ec2::254]" ||
-        host == "metadata.google.internal") {
-        return fail(
-            ErrorKind::kDenied, fmt::format("token server {}: refused, a link-local address", public_url(realm))
-        );
-    }
     return {};
 }
 

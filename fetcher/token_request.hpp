@@ -23,8 +23,8 @@ struct Token {
 /// missing).
 [[nodiscard]] Result<Token> parse_token(std::string_view body);
 
-/// Whether a registry spoken to by `registry_scheme` may send us to `realm` for a token: never from
-/// https to http, and never to link-local addresses, where clouds keep their instances' secrets.
+/// Whether a registry spoken to by `registry_scheme` may send us to `realm` for a token: never from https to http. What
+/// address it has is looked at when it is connected to.
 [[nodiscard]] Result<void> check_realm(const std::string& realm, std::string_view registry_scheme);
 
 /// "Basic …"

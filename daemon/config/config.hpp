@@ -61,6 +61,7 @@ struct Config {
 
     std::vector<std::filesystem::path> trusted_keys;
     std::optional<std::filesystem::path> registry_ca;
+    bool registry_private_networks = false;     ///< follow registries into networks that they are not in themselves
     std::vector<std::string> registry_insecure; ///< "host[:port]" as in references; lower case
     std::optional<std::filesystem::path> registry_credentials;
 

@@ -181,6 +181,8 @@ const Directive kDirectives[] = {
      set_path<&Config::registry_ca, kMaxPath>, get_optional_path<&Config::registry_ca>},
     {"registry-insecure", "HOST[:PORT]", "a host name or address, such as registry.example or 192.0.2.1:5000",
      true, add_insecure, get_insecure},
+    {"registry-private-networks", "", "", false,
+     set_flag<&Config::registry_private_networks>, get_flag<&Config::registry_private_networks>},
     {"registry-credentials", "PATH", kPathAllowed, false,
      set_path<&Config::registry_credentials, kMaxPath>, get_optional_path<&Config::registry_credentials>},
     {"control-socket", "PATH", "an absolute path of at most 107 bytes without \".\" and \"..\" in it", false,

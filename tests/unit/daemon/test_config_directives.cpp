@@ -40,6 +40,7 @@ const std::map<std::string_view, Samples> kSamples{
     {"registry-insecure",
      {{"localhost", "h:1", "10.0.0.1:5000", "[::1]:5000", "[2001:db8::1]", "a-b.example:65535"},
       {"http://h", "h:0", "h:65536", "h:", ":5000", "a b", "h/x", "-h", "a..b", "::1", "[]", "[zz::1]", "user@h"}}},
+    {"registry-private-networks", {}},
     {"registry-credentials", kPaths},
     {"control-socket", {{"/run/x.sock", "/" + std::string(106, 's')}, {"x.sock", "/" + std::string(107, 's')}}},
     {"control-group", {{"sluice", "_x-1"}, {"a:b", "a b", "a,b", std::string(33, 'g')}}},

@@ -201,13 +201,16 @@ TEST(RedirectCache, ForgetsWhatIsOverOrDropped)
 {
     const TimePoint start{};
     RedirectCache cache;
-    cache.put("blob", "url", milliseconds{100}, start);
-    EXPECT_EQ(cache.find("blob", start + milliseconds{99}), "url");
-    EXPECT_EQ(cache.find("blob", start + milliseconds{100}), "");
+    cache.put("blob", {"url", Network::kPrivate}, milliseconds{100}, start);
+    const auto kept = cache.find("blob", start + milliseconds{99});
+    ASSERT_TRUE(kept);
+    EXPECT_EQ(kept->url, "url");
+    EXPECT_EQ(kept->home, Network::kPrivate);
+    EXPECT_FALSE(cache.find("blob", start + milliseconds{100}));
     cache.drop("blob", "another");
-    EXPECT_EQ(cache.find("blob", start), "url");
+    EXPECT_TRUE(cache.find("blob", start));
     cache.drop("blob", "url");
-    EXPECT_EQ(cache.find("blob", start), "");
+    EXPECT_FALSE(cache.find("blob", start));
 }
 
 TEST(HttpHeaders, OnlyTheFinalResponsesFieldsStay)
