@@ -139,11 +139,18 @@ Result<void> Daemon::open_cache()
 
 Result<void> Daemon::load_keys()
 {
-    auto keys = trust::KeyRing::load(config_.trusted_keys);
+    std::vector<trust::KeyFile> files;
+    for (const auto& [file, repositories] : config_.trusted_keys) {
+        files.push_back({file, repositories});
+    }
+    auto keys = trust::KeyRing::load(files);
     if (!keys) {
         return fail(keys.error(), "trusted-key");
     }
     keys_ = std::move(*keys);
+    if (config_.require_signed_name) {
+        keys_.require_signed_name();
+    }
     if (keys_.empty()) {
         log::warning("no trusted-key is configured: every image will be refused");
     }
@@ -347,8 +354,8 @@ Json Daemon::device_status() const
         stats = served.front().device->stats();
     }
     Json keys = Json::array();
-    for (const auto& key : keys_.keys()) {
-        keys.push_back({{"id", key.id().to_string()}, {"name", key.name()}});
+    for (const auto& [key, repositories] : keys_.keys()) {
+        keys.push_back({{"id", key.id().to_string()}, {"name", key.name()}, {"repositories", repositories}});
     }
     utsname kernel{};
     const bool known = ::uname(&kernel) == 0;

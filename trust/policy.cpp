@@ -15,6 +15,45 @@ Result<VerifiedBy> verify(const SimpleSigning& form, const Digest& manifest, con
     return verify_simple_signing(form, manifest, keys);
 }
 
+/// Does the signed name mean the repository? Of an image layout the last component is all that is signed.
+bool is_named(const std::string& repository, const std::string& docker_reference)
+{
+    const auto name = signed_repository(docker_reference);
+    if (repository.starts_with("oci:")) {
+        return !name.empty() && name == repository.substr(repository.rfind('/') + 1);
+    }
+    return !repository.empty() && name == repository;
+}
+
+/// Whether a signature that a trusted key has made counts for this repository.
+Result<void> check_scope(const VerifiedBy& by, const std::string& repository, const KeyRing& keys)
+{
+    const auto* signer = keys.find(by.key_id);
+    if (signer == nullptr || !signer->may_sign_for(repository)) {
+        const auto allowed = signer == nullptr ? std::vector<std::string>{} : signer->repositories;
+        return fail(
+            ErrorKind::kDenied,
+            fmt::format(
+                "key {} may not sign for {}, only for {}",
+                printable(by.key_name),
+                printable(repository),
+                fmt::join(allowed, " and ")
+            )
+        );
+    }
+    if (keys.requires_signed_name() && !is_named(repository, by.docker_reference)) {
+        return fail(
+            ErrorKind::kDenied,
+            fmt::format(
+                "it was made for {}, not for {}",
+                by.docker_reference.empty() ? "no name" : printable(by.docker_reference),
+                printable(repository)
+            )
+        );
+    }
+    return {};
+}
+
 std::string join(const std::vector<std::string>& parts, std::string_view between)
 {
     std::string text;
@@ -76,6 +115,11 @@ Result<VerifiedBy> require_signature(const SignatureSearch& search, const Digest
         auto verified =
             std::visit([&](const auto& form) { return verify(form, manifest, keys); }, *candidate.signature);
         if (verified) {
+            if (auto in_scope = check_scope(*verified, search.repository, keys); !in_scope) {
+                verified = fail(in_scope.error());
+            }
+        }
+        if (verified) {
             return verified;
         }
         failed.add(candidate.source, verified.error().text());
@@ -103,6 +147,18 @@ Result<VerifiedBy> require_signature(const SignatureSearch& search, const Digest
             keys.describe()
         )
     );
+}
+
+std::string signed_repository(std::string_view docker_reference)
+{
+    constexpr std::string_view kIndex = "index."; // cosign's name for docker.io
+    auto name = docker_reference.substr(0, docker_reference.find('@'));
+    const auto slash = name.rfind('/');
+    const auto colon = name.rfind(':');
+    if (colon != std::string_view::npos && (slash == std::string_view::npos || colon > slash)) {
+        name = name.substr(0, colon);
+    }
+    return std::string{name.starts_with("index.docker.io/") ? name.substr(kIndex.size()) : name};
 }
 
 } // namespace sluice::trust

@@ -121,7 +121,7 @@ Result<VerifiedBy> verify_simple_signing(const SimpleSigning& signature, const D
     if (!reference) {
         return fail(reference.error());
     }
-    return VerifiedBy{signer->name(), signer->id(), std::move(*reference)};
+    return VerifiedBy{signer->key.name(), signer->key.id(), std::move(*reference)};
 }
 
 Result<SimpleSigning>

@@ -33,12 +33,13 @@ struct SimpleSigning {
 struct VerifiedBy {
     std::string key_name;
     Digest key_id;
-    std::string docker_reference; ///< as signed; informational: says where the signer pushed it
+    std::string docker_reference; ///< as signed: where the signer has pushed it; empty: not told
 };
 
 /// Succeeds when one of `keys` signed exactly this payload, and the payload speaks of `manifest`.
 /// The payload is parsed only after its signature has been verified. Denied: no trusted key made
-/// it, or it is for another image; Invalid: it is not well-formed.
+/// it, or it is for another image; Invalid: it is not well-formed. Whether the key may sign for the image's repository
+/// is require_signature()'s question.
 [[nodiscard]] Result<VerifiedBy>
 verify_simple_signing(const SimpleSigning& signature, const Digest& manifest, const KeyRing& keys);
 

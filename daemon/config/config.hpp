@@ -45,6 +45,14 @@ enum class FrontEndMode : std::uint8_t {
     kNone ///< nothing can be mounted; libsluice alone is served
 };
 
+/// A public key, and the repositories that it may sign for: prefixes of whole path components; none: all.
+struct TrustedKeyFile {
+    std::filesystem::path file;
+    std::vector<std::string> repositories;
+
+    friend bool operator==(const TrustedKeyFile&, const TrustedKeyFile&) = default;
+};
+
 /// What sluiced.conf says, checked as a whole: every value is in its range and fits the others.
 /// Sizes are in bytes. Each member belongs to one row of the table in config_directives.hpp;
 /// sluiced.conf(5) explains them.
@@ -59,7 +67,8 @@ struct Config {
     bool nocull = false;
     ResumeThresholds resume_thresholds;
 
-    std::vector<std::filesystem::path> trusted_keys;
+    std::vector<TrustedKeyFile> trusted_keys;
+    bool require_signed_name = false; ///< signatures count for the repository that they name only
     std::optional<std::filesystem::path> registry_ca;
     bool registry_private_networks = false;     ///< follow registries into networks that they are not in themselves
     std::vector<std::string> registry_insecure; ///< "host[:port]" as in references; lower case

@@ -80,6 +80,38 @@ Values get_library_groups(const Config& config)
     return config.library_groups;
 }
 
+bool add_trusted_key(Config& config, std::string_view value)
+{
+    TrustedKeyFile key;
+    while (!value.empty()) {
+        const auto word = value.substr(0, value.find_first_of(" \t"));
+        value = trim(value.substr(word.size()));
+        if (key.file.empty()) {
+            if (!is_plain_path(word, kMaxPath)) {
+                return false;
+            }
+            key.file = std::filesystem::path{word};
+        } else if (is_repository_prefix(word)) {
+            key.repositories.emplace_back(word);
+        } else {
+            return false;
+        }
+    }
+    config.trusted_keys.push_back(std::move(key));
+    return true;
+}
+
+Values get_trusted_keys(const Config& config)
+{
+    Values values;
+    for (const auto& [file, repositories] : config.trusted_keys) {
+        values.push_back(
+            fmt::format("{}{}{}", file.native(), repositories.empty() ? "" : " ", fmt::join(repositories, " "))
+        );
+    }
+    return values;
+}
+
 bool add_insecure(Config& config, std::string_view value)
 {
     auto host = parse_host(value);
@@ -175,8 +207,10 @@ const Directive kDirectives[] = {
      set_thresholds, get_thresholds},
     {"debug", "MASK", "a number such as 7 or 0x7", false, set_mask, get_mask},
 
-    {"trusted-key", "PATH", kPathAllowed, true,
-     add_path<&Config::trusted_keys>, get_paths<&Config::trusted_keys>},
+    {"trusted-key", "PATH [PREFIX...]",
+     "an absolute path without blanks, and repositories such as registry.example/team or oci:/srv/images",
+     true, add_trusted_key, get_trusted_keys},
+    {"require-signed-name", "", "", false, set_flag<&Config::require_signed_name>, get_flag<&Config::require_signed_name>},
     {"registry-ca", "PATH", kPathAllowed, false,
      set_path<&Config::registry_ca, kMaxPath>, get_optional_path<&Config::registry_ca>},
     {"registry-insecure", "HOST[:PORT]", "a host name or address, such as registry.example or 192.0.2.1:5000",

@@ -34,16 +34,6 @@ bool set_path(Config& config, std::string_view value)
 }
 
 template <auto Member>
-bool add_path(Config& config, std::string_view value)
-{
-    if (!is_plain_path(value, kMaxPath)) {
-        return false;
-    }
-    (config.*Member).emplace_back(value);
-    return true;
-}
-
-template <auto Member>
 Values get_path(const Config& config)
 {
     return {(config.*Member).native()};
@@ -53,16 +43,6 @@ template <auto Member>
 Values get_optional_path(const Config& config)
 {
     return config.*Member ? Values{(config.*Member)->native()} : Values{};
-}
-
-template <auto Member>
-Values get_paths(const Config& config)
-{
-    Values values;
-    for (const auto& path : config.*Member) {
-        values.push_back(path.native());
-    }
-    return values;
 }
 
 /// `Forbidden` is a NUL-terminated array with linkage, as template arguments have to be.

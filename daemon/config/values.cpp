@@ -109,6 +109,32 @@ std::optional<std::string> parse_host(std::string_view text)
     return lower;
 }
 
+bool is_repository_prefix(std::string_view text)
+{
+    constexpr std::string_view kLayout = "oci:";
+    constexpr std::size_t kLongest = 4096;
+    if (text.starts_with(kLayout)) {
+        return is_plain_path(text.substr(kLayout.size()), kLongest) && !text.ends_with('/');
+    }
+    const auto slash = text.find('/');
+    const auto registry = text.substr(0, slash);
+    const auto host = parse_host(registry);
+    // As in references: what has no dot and no port is no registry.
+    if (!host || *host != registry ||
+        (registry.find_first_of(".:") == std::string_view::npos && registry != "localhost")) {
+        return false;
+    }
+    if (slash == std::string_view::npos) {
+        return true;
+    }
+    const auto parts = split(text.substr(slash + 1), '/');
+    return std::ranges::all_of(parts, [](std::string_view part) {
+        return !part.empty() && part != "." && part != ".." && std::ranges::all_of(part, [](char c) {
+            return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+        });
+    });
+}
+
 bool is_plain_name(std::string_view text, std::size_t limit, std::string_view forbidden) noexcept
 {
     const auto fits = [forbidden](char c) {

@@ -25,6 +25,10 @@ namespace sluice::daemon {
 /// "host", "host:port", "192.0.2.1:5000", "[2001:db8::1]:5000" in lower case, or nothing.
 [[nodiscard]] std::optional<std::string> parse_host(std::string_view text);
 
+/// "registry.example:5000/team", the registry alone, or "oci:/srv/images", as repositories are called in full: names
+/// without a registry are none, and nothing ends with a slash.
+[[nodiscard]] bool is_repository_prefix(std::string_view text);
+
 /// One word of printable ASCII without any of the characters of `forbidden`, at most `limit` long.
 [[nodiscard]] bool is_plain_name(std::string_view text, std::size_t limit, std::string_view forbidden) noexcept;
 

@@ -124,7 +124,7 @@ choose_signature(const trust::SignatureSearch& search, const Digest& signed_dige
         if (!candidate.signature) {
             continue;
         }
-        const trust::SignatureSearch one{search.image, search.places, {candidate}};
+        const trust::SignatureSearch one{search.image, search.repository, search.places, {candidate}};
         if (auto by = trust::require_signature(one, signed_digest, keys)) {
             return VerifiedImage{std::move(*by), std::get<trust::SimpleSigning>(*candidate.signature), false};
         }
@@ -143,6 +143,7 @@ Task<Result<VerifiedImage>> verify_image(
 {
     trust::SignatureSearch search;
     search.image = reference;
+    search.repository = image.repository;
     auto collected = co_await collect(source, image.repository, image.digest, search, deadline);
     if (!collected) {
         co_return fail(collected.error());
@@ -156,6 +157,7 @@ Task<Result<VerifiedImage>> verify_image(
         // A signature on the index covers each manifest that the index names by digest.
         trust::SignatureSearch on_index;
         on_index.image = reference;
+        on_index.repository = image.repository;
         on_index.places = search.places;
         collected = co_await collect(source, image.repository, *image.index_digest, on_index, deadline);
         if (!collected) {

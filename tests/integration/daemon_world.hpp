@@ -56,7 +56,7 @@ struct World {
         config.dir = dir.path() / "cache";
         config.control_socket = dir.path() / "control.sock";
         config.layers_dir = dir.path() / "layers";
-        config.trusted_keys = {dir.path() / "good.pub"};
+        config.trusted_keys = {{dir.path() / "good.pub", {}}};
         config.workers = 2;
         config.log_level = log::Level::kError;
         log::set_level(log::Level::kError);

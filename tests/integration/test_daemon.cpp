@@ -80,7 +80,7 @@ TEST_F(DaemonTest, AKeyThatIsNoLongerTrustedTakesItsImagesAway)
     world.start();
     ASSERT_EQ(world.add_image().first, 200);
     world.stop();
-    world.config.trusted_keys = {world.dir.path() / "other.pub"};
+    world.config.trusted_keys = {{world.dir.path() / "other.pub", {}}};
     world.start();
     const auto object = world.open(report.layers[0].digest.hex());
     EXPECT_EQ(world.kernel->state(object), test::FakeObjectState::kFailed);

@@ -94,4 +94,15 @@ kill "$forger"
 wait "$forger" 2>/dev/null || true
 wait_for 60 "the layers to be released" no_layers
 stop_daemon
+
+say "a key counts for its repositories only, for what was registered before, too"
+sed -i "s,^trusted-key .*,& $registry/layers," "$work/sluiced.conf"
+"$build/daemon/sluiced" --check-config -f "$work/sluiced.conf" >"$work/said"
+expect_text "$work/said" "image.pub $registry/layers"
+start_daemon
+must_fail sluicectl mount "$registry/app:v1" "$work/mnt"
+expect_text "$work/last-error" "image.pub may not sign for $registry/app, only for $registry/layers"
+mount_image "$registry/layers:v1" "$work/mnt"
+sluicectl umount "$work/mnt"
+stop_daemon
 nothing_left

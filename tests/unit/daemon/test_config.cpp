@@ -84,7 +84,7 @@ TEST(Config, RepeatableDirectivesAddUpInOrder)
         "f"
     );
     ASSERT_TRUE(config);
-    EXPECT_THAT(config->trusted_keys, ElementsAre("/k/1.pem", "/k/2.pem"));
+    EXPECT_THAT(config->trusted_keys, ElementsAre(TrustedKeyFile{"/k/1.pem", {}}, TrustedKeyFile{"/k/2.pem", {}}));
     EXPECT_THAT(config->registry_insecure, ElementsAre("localhost:5000", "10.0.0.1"));
 }
 

@@ -145,9 +145,26 @@ TEST_F(ImageEvidence, TheNameOfATrustedKeyIsNoSignature)
     keys = trust::KeyRing{};
     trust_key(trust::test_keys::kP256Public);
     const auto logged =
-        restart_edited(fmt::format("UPDATE images SET signer_key = '{}'", keys.keys().front().id().to_string()));
+        restart_edited(fmt::format("UPDATE images SET signer_key = '{}'", keys.keys().front().key.id().to_string()));
     EXPECT_THAT(
         logged, AllOf(HasSubstr(name_of() + " is not served"), HasSubstr("no trusted key made this signature"))
+    );
+    EXPECT_THAT(images->images(), IsEmpty());
+}
+
+TEST_F(ImageEvidence, AKeyThatMayNoLongerSignForTheRepositoryProvesNothing)
+{
+    trust_key(trust::test_keys::kP256Public);
+    start();
+    const auto digest =
+        test::add_image(source, kRepository, "1", {test::add_layer(source, test::ErofsBytes{}.bytes())});
+    test::sign(source, kRepository, digest, trust::test_keys::kP256Private);
+    ASSERT_TRUE(ensure());
+    keys = trust::KeyRing{};
+    keys.add(*trust::PublicKey::parse(trust::test_keys::kP256Public, "team.pem"), {"elsewhere.example"});
+    EXPECT_THAT(
+        restart_edited("UPDATE images SET signer_name = 'x'"),
+        AllOf(HasSubstr(name_of() + " is not served"), HasSubstr("key team.pem may not sign for " + kRepository))
     );
     EXPECT_THAT(images->images(), IsEmpty());
 }

@@ -86,6 +86,24 @@ TEST_F(ImageVerifier, WithoutASignatureItIsDeniedAndSaysWhereWasLooked)
     );
 }
 
+TEST_F(ImageVerifier, AKeyOfOtherRepositoriesIsDeniedWithTheReason)
+{
+    publish();
+    test::sign(source, kRepository, image.digest, trust::test_keys::kP256Private);
+    test::sign(source, kRepository, *image.index_digest, trust::test_keys::kP256Private);
+    keys = {};
+    keys.add(*trust::PublicKey::parse(trust::test_keys::kP256Public, "team.pem"), {"registry.test/team"});
+    const auto verified = verify();
+    ASSERT_FALSE(verified);
+    EXPECT_EQ(verified.error().kind(), ErrorKind::kDenied);
+    EXPECT_THAT(
+        verified.error().text(),
+        HasSubstr("key team.pem may not sign for registry.test/app, only for registry.test/team")
+    );
+    keys.add(*trust::PublicKey::parse(trust::test_keys::kP256Public, "team.pem"), {"registry.test/app"});
+    EXPECT_TRUE(verify());
+}
+
 TEST_F(ImageVerifier, AnotherKeysSignatureIsDeniedWithTheReason)
 {
     publish();

@@ -8,6 +8,7 @@
 namespace sluice::trust {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 class PolicyTest : public ::testing::Test {
@@ -22,7 +23,10 @@ protected:
     [[nodiscard]] SignatureSearch found(std::vector<SignatureCandidate> candidates) const
     {
         return {
-            "registry.example/app:1", {"registry.example/app, tag " + signature_tag(manifest_)}, std::move(candidates)};
+            "registry.example/app:1",
+            "registry.example/app",
+            {"registry.example/app, tag " + signature_tag(manifest_)},
+            std::move(candidates)};
     }
 
     [[nodiscard]] std::string refusal(const SignatureSearch& search, const KeyRing& keys) const
@@ -99,6 +103,72 @@ TEST_F(PolicyTest, OnlySoManySignaturesAreLookedAt)
     std::vector<SignatureCandidate> many(kMaxSignatures, {"bad", signed_by(test_keys::kOtherPrivate)});
     many.push_back({"good, but too late", signed_by(test_keys::kP256Private)});
     EXPECT_THAT(refusal(found(std::move(many)), trusted_), HasSubstr("1 more were not looked at"));
+}
+
+TEST_F(PolicyTest, AKeyCountsForItsRepositoriesOnly)
+{
+    const auto search = found({{"layer 1", signed_by(test_keys::kP256Private)}});
+    KeyRing limited;
+    limited.add(*PublicKey::parse(test_keys::kP256Public, "team.pem"), {"registry.example/team", "other.example"});
+    EXPECT_THAT(
+        refusal(search, limited),
+        AllOf(
+            HasSubstr("layer 1: key team.pem may not sign for registry.example/app, only for registry.example/team and "
+                      "other.example"),
+            HasSubstr(" for registry.example/team and other.example")
+        )
+    );
+    limited.add(*PublicKey::parse(test_keys::kP256Public, "team.pem"), {"registry.example/app"});
+    EXPECT_TRUE(require_signature(search, manifest_, limited));
+    auto nowhere = search;
+    nowhere.repository.clear();
+    EXPECT_THAT(refusal(nowhere, limited), HasSubstr("may not sign for"));
+}
+
+TEST_F(PolicyTest, AnotherKeyOfTheRingMayStillVouch)
+{
+    KeyRing keys;
+    keys.add(*PublicKey::parse(test_keys::kOtherPublic, "other.pem"), {"other.example"});
+    keys.add(*PublicKey::parse(test_keys::kP256Public, "team.pem"), {"registry.example"});
+    const auto verified = require_signature(
+        found({{"layer 1", signed_by(test_keys::kOtherPrivate)}, {"layer 2", signed_by(test_keys::kP256Private)}}),
+        manifest_,
+        keys
+    );
+    ASSERT_TRUE(verified) << verified.error().text();
+    EXPECT_EQ(verified->key_name, "team.pem");
+}
+
+TEST_F(PolicyTest, TheSignedNameCountsOnDemandOnly)
+{
+    auto search = found({{"layer 1", signed_by(test_keys::kP256Private)}}); // it names r/a
+    EXPECT_TRUE(require_signature(search, manifest_, trusted_));
+    trusted_.require_signed_name();
+    EXPECT_THAT(refusal(search, trusted_), HasSubstr("layer 1: it was made for r/a, not for registry.example/app"));
+    search.repository = "r/a";
+    EXPECT_TRUE(require_signature(search, manifest_, trusted_));
+    search.repository = "";
+    EXPECT_THAT(refusal(search, trusted_), HasSubstr("it was made for r/a"));
+    search.repository = "oci:/srv/a";
+    EXPECT_THAT(refusal(search, trusted_), HasSubstr("it was made for r/a"));
+}
+
+TEST_F(PolicyTest, OfALayoutTheDirectorysNameIsSigned)
+{
+    trusted_.require_signed_name();
+    auto search =
+        found({{"layer 1", *make_simple_signing("a", manifest_, *PrivateKey::parse(test_keys::kP256Private, "k"))}});
+    search.repository = "oci:/srv/a";
+    EXPECT_TRUE(require_signature(search, manifest_, trusted_));
+}
+
+TEST(SignedRepository, IsTheReferenceWithoutTagAndDigest)
+{
+    EXPECT_EQ(signed_repository("registry.example:5000/team/app"), "registry.example:5000/team/app");
+    EXPECT_EQ(signed_repository("registry.example:5000/team/app:1.4"), "registry.example:5000/team/app");
+    EXPECT_EQ(signed_repository("registry.example/app:1@sha256:00"), "registry.example/app");
+    EXPECT_EQ(signed_repository("index.docker.io/library/debian"), "docker.io/library/debian");
+    EXPECT_EQ(signed_repository(""), "");
 }
 
 } // namespace

@@ -198,8 +198,10 @@ TEST(SecretTest, WhatGoesIsOverwritten)
 TEST(KeyRingTest, LoadsEachKeyOnceAndFindsTheSigner)
 {
     const test::TempDir dir;
-    const std::vector files{
-        dir.write("a.pem", kP256Public), dir.write("b.pem", kEd25519Public), dir.write("again.pem", kP256Public)};
+    const std::vector<KeyFile> files{
+        {dir.write("a.pem", kP256Public), {"r.example/a"}},
+        {dir.write("b.pem", kEd25519Public), {}},
+        {dir.write("again.pem", kP256Public), {"r.example/b"}}};
     const auto ring = KeyRing::load(files);
     ASSERT_TRUE(ring) << ring.error().text();
     ASSERT_EQ(ring->keys().size(), 2U);
@@ -207,21 +209,56 @@ TEST(KeyRingTest, LoadsEachKeyOnceAndFindsTheSigner)
     ASSERT_TRUE(signature);
     const auto* signer = ring->find_signer(as_byte_span("hello"), *signature);
     ASSERT_NE(signer, nullptr);
-    EXPECT_EQ(signer->name(), files[1].string());
+    EXPECT_EQ(signer->key.name(), files[1].file.string());
+    EXPECT_TRUE(signer->may_sign_for("anything/at/all"));
+    const auto& both = ring->keys()[0];
+    EXPECT_TRUE(both.may_sign_for("r.example/a") && both.may_sign_for("r.example/b")) << "it was given twice";
+    EXPECT_FALSE(both.may_sign_for("r.example/c"));
+    EXPECT_EQ(ring->find(both.key.id()), &both);
     EXPECT_EQ(ring->find_signer(as_byte_span("other"), *signature), nullptr);
     EXPECT_NE(ring->describe().find("b.pem (Ed25519, "), std::string::npos) << ring->describe();
     EXPECT_EQ(KeyRing{}.describe(), "none");
 }
 
+TEST(KeyRingTest, WholePathComponentsDecide)
+{
+    EXPECT_TRUE(is_within("registry.example/team/app", "registry.example/team"));
+    EXPECT_TRUE(is_within("registry.example/team", "registry.example/team"));
+    EXPECT_TRUE(is_within("registry.example/team", "registry.example"));
+    EXPECT_TRUE(is_within("oci:/srv/images/app", "oci:/srv/images"));
+    EXPECT_FALSE(is_within("registry.example/teamx", "registry.example/team"));
+    EXPECT_FALSE(is_within("registry.example:5000/team", "registry.example"));
+    EXPECT_FALSE(is_within("registry.example", "registry.example/team"));
+    EXPECT_FALSE(is_within("x/registry.example/team", "registry.example/team"));
+    EXPECT_FALSE(is_within("", "registry.example"));
+    EXPECT_FALSE(is_within("registry.example", ""));
+}
+
+TEST(KeyRingTest, AKeyWithoutLimitsStaysSo)
+{
+    for (const bool limited_first : {true, false}) {
+        KeyRing ring;
+        ring.add(
+            *PublicKey::parse(kP256Public, "a"),
+            limited_first ? std::vector<std::string>{"r.example"} : std::vector<std::string>{}
+        );
+        ring.add(
+            *PublicKey::parse(kP256Public, "a"),
+            limited_first ? std::vector<std::string>{} : std::vector<std::string>{"r.example"}
+        );
+        EXPECT_TRUE(ring.keys().front().may_sign_for("other.example/app"));
+    }
+}
+
 TEST(KeyRingTest, AFileThatCannotBeUsedIsNamed)
 {
     const test::TempDir dir;
-    const std::vector missing{dir.path() / "nothing.pem"};
+    const std::vector<KeyFile> missing{{dir.path() / "nothing.pem", {}}};
     const auto ring = KeyRing::load(missing);
     ASSERT_FALSE(ring);
     EXPECT_EQ(ring.error().kind(), ErrorKind::kNotFound);
     EXPECT_NE(ring.error().text().find("nothing.pem"), std::string::npos);
-    const std::vector endless{dir.write("long.pem", std::string(70000, 'x'))};
+    const std::vector<KeyFile> endless{{dir.write("long.pem", std::string(70000, 'x')), {}}};
     EXPECT_FALSE(KeyRing::load(endless));
 }
 
