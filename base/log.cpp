@@ -17,8 +17,8 @@ std::atomic<bool> g_syslog{false};
 
 bool journal_reads_stderr() noexcept
 {
-    static const bool yes = std::getenv("JOURNAL_STREAM") != nullptr; // NOLINT(concurrency-mt-unsafe): nobody sets it
-    return yes;
+    static const bool kYes = std::getenv("JOURNAL_STREAM") != nullptr; // NOLINT(concurrency-mt-unsafe): nobody sets it
+    return kYes;
 }
 
 } // namespace

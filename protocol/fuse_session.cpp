@@ -49,7 +49,7 @@ struct FuseSession::Buffer {
     Buffer(const Buffer&) = delete;
     Buffer& operator=(const Buffer&) = delete;
 
-    ~Buffer() { std::free(buf.mem); } // NOLINT(cppcoreguidelines-no-malloc): libfuse has malloc'ed it
+    ~Buffer() { std::free(buf.mem); } // NOLINT(*-no-malloc,*-owning-memory): libfuse has malloc'ed it
 
     fuse_buf buf{};
 };

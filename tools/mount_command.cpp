@@ -113,7 +113,7 @@ Result<void> mount_and_check(
     const MountRequest& request
 )
 {
-    const auto mounted = mount_image(layers, image, request.place, request.options.attributes, mounter);
+    auto mounted = mount_image(layers, image, request.place, request.options.attributes, mounter);
     if (!mounted) {
         const Error& error = mounted.error();
         if (error.code() != EIO && error.code() != ENOBUFS) {
@@ -136,7 +136,7 @@ Result<Presence>
 look_at_place(const LayerMounts& layers, const ImageSpec& image, const MountPlace& place, const LayerMounter& mounter)
 {
     for (;;) {
-        const auto presence = find_image(layers.dir(), image, place, mounter);
+        auto presence = find_image(layers.dir(), image, place, mounter);
         if (!presence || *presence != Presence::kDead) {
             return presence;
         }

@@ -9,11 +9,11 @@
 #include <cinttypes>
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
 #include <memory>
 #include <numeric>
 #include <poll.h>
 #include <sluice_client.h>
+#include <system_error>
 #include <vector>
 
 namespace {
@@ -31,7 +31,7 @@ struct Piece {
 
 int complain(const char* what, std::int64_t error)
 {
-    std::fprintf(stderr, "%s: %s\n", what, std::strerror(static_cast<int>(-error)));
+    std::fprintf(stderr, "%s: %s\n", what, std::generic_category().message(static_cast<int>(-error)).c_str());
     return 1;
 }
 
