@@ -111,8 +111,8 @@ Task<Result<RangeReply>> BlobFetcher::one_try(const Job& job, ChunkSink& sink, C
     co_return reply;
 }
 
-// NOLINTNEXTLINE(readability-function-cognitive-complexity): redirects, challenges and old addresses change what comes
-// next
+// Redirects, challenges and old addresses change what comes next, each in its own way.
+// NOLINTNEXTLINE(readability-function-cognitive-complexity)
 Task<Result<RangeReply>> BlobFetcher::attempt(const Job& job, ChunkSink& sink, RangeProgress& progress)
 {
     if (ignores_ranges(job)) {
