@@ -3,6 +3,7 @@
 
 #include "base/log.hpp"
 #include "daemon/blob/cookies.hpp"
+#include "daemon/control/status_metrics.hpp"
 #include "daemon/front_end/library_door.hpp"
 #include "protocol/cachefiles_device.hpp"
 #include "protocol/fuse_device.hpp"
@@ -312,6 +313,9 @@ Result<void> Daemon::start()
             mount_front_end_,
             [this] { return device_status(); }};
         api_ = std::make_unique<ControlApi>(std::move(parts));
+        add_fetch_metrics(api_->metrics(), [this] { return sources_->counters(); });
+        add_library_metrics(api_->metrics(), [this] { return library_->socket_stats(); });
+        add_front_end_metrics(api_->metrics(), [this] { return front_ends_->all().front().device->stats(); });
         const auto options = control_options(config_);
         if (!options) {
             return fail(options.error());
@@ -349,10 +353,6 @@ void Daemon::stop(int code)
 
 Json Daemon::device_status() const
 {
-    protocol::DeviceStats stats;
-    if (const auto& served = front_ends_->all(); !served.empty()) {
-        stats = served.front().device->stats();
-    }
     Json keys = Json::array();
     for (const auto& [key, repositories] : keys_.keys()) {
         keys.push_back({{"id", key.id().to_string()}, {"name", key.name()}, {"repositories", repositories}});
@@ -362,26 +362,7 @@ Json Daemon::device_status() const
     return {
         {"kernel", {{"release", known ? kernel.release : "unknown"}, {"restore", can_restore_}}},
         {"trusted_keys", keys},
-        {"library", describe_library(config_, library_->socket_stats())},
-        {"device",
-         {
-             {"opens", stats.opens},
-             {"opens_rejected", stats.opens_rejected},
-             {"open_answers_failed", stats.open_answers_failed},
-             {"reads", stats.reads},
-             {"reads_answered", stats.reads_answered},
-             {"reads_forgotten", stats.reads_forgotten},
-             {"closes", stats.closes},
-             {"malformed", stats.malformed},
-             {"unknown_objects", stats.unknown_objects},
-             {"open_objects", stats.open_objects},
-         }},
-        {"fetcher",
-         {
-             {"requests", sources_->counters().requests},
-             {"bytes_received", sources_->counters().bytes_received},
-             {"retries", sources_->counters().retries},
-         }},
+        {"library", describe_library(config_)},
     };
 }
 

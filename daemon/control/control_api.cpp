@@ -4,6 +4,7 @@
 #include "base/text.hpp"
 #include "daemon/blob/cookies.hpp"
 #include "daemon/control/control_json.hpp"
+#include "daemon/control/status_metrics.hpp"
 #include "protocol/prepopulate.hpp"
 #include "sluice_config.h"
 
@@ -102,7 +103,23 @@ unsigned http_status(ErrorKind kind) noexcept
     return 500;
 }
 
-ControlApi::ControlApi(Parts parts) : parts_{std::move(parts)} {}
+ControlApi::ControlApi(Parts parts) : parts_{std::move(parts)}, listing_blobs_{parts_.loop}
+{
+    add_fill_metrics(metrics_, parts_.counters);
+    const auto& front_ends = parts_.front_ends;
+    metrics_.add({"in_flight", "reads", MetricKind::kGauge, "Reads that wait", [&] {
+                      return std::uint64_t{front_ends.reads_waiting()};
+                  }});
+    metrics_.add({"in_flight", "bytes", MetricKind::kGauge, "Bytes that were asked for and are not in the cache", [&] {
+                      return front_ends.bytes_in_flight();
+                  }});
+    metrics_.add({"blobs", "known", MetricKind::kGauge, "Blobs of registered images", [this] {
+                      return std::uint64_t{parts_.catalogue.entries().size()};
+                  }});
+    metrics_.add({"blobs", "open", MetricKind::kGauge, "Blobs that somebody has open", [&] {
+                      return std::uint64_t{front_ends.objects_open()};
+                  }});
+}
 
 Task<ControlReply> ControlApi::handle(ControlRequest request)
 {
@@ -133,7 +150,9 @@ Task<Result<Json>> ControlApi::answer(ControlRequest request)
         co_return status();
     }
     if (request.path == "/v1/blobs") {
-        co_return co_await blobs();
+        auto start = [this] { return blobs(); };
+        auto list = co_await listing_blobs_.run(0, std::move(start));
+        co_return list;
     }
     if (request.method == "GET") {
         co_return images();
@@ -169,11 +188,9 @@ Json ControlApi::status() const
         {"domain_id", parts_.config.domain_id},
         {"cache", describe_cache(parts_.config)},
         {"images", parts_.images.images().size()},
-        {"blobs", {{"known", parts_.catalogue.entries().size()}, {"open", parts_.front_ends.objects_open()}}},
-        {"counters", to_json(parts_.counters)},
-        {"in_flight", {{"reads", parts_.front_ends.reads_waiting()}, {"bytes", parts_.front_ends.bytes_in_flight()}}},
     };
     status.update(parts_.device_status());
+    status.merge_patch(metrics_.to_json());
     return status;
 }
 
@@ -222,7 +239,7 @@ Task<Result<Json>> ControlApi::blobs()
             }
             return seen;
         };
-    const auto listed = co_await parts_.workers.run(parts_.loop, std::move(job));
+    const auto listed = co_await parts_.workers.run(parts_.loop, std::move(job), Urgency::kBackground);
     Json list = Json::array();
     for (const auto& row : listed) {
         list.push_back(to_json(row));

@@ -2,9 +2,11 @@
 #pragma once
 
 #include "base/json.hpp"
+#include "base/single_flight.hpp"
 #include "base/worker_pool.hpp"
 #include "daemon/config/config.hpp"
 #include "daemon/control/control_server.hpp"
+#include "daemon/control/metrics.hpp"
 #include "daemon/front_end/front_ends.hpp"
 #include "daemon/front_end/offline_fill.hpp"
 #include "daemon/image/image_service.hpp"
@@ -32,6 +34,9 @@ public:
 
     explicit ControlApi(Parts parts);
 
+    /// The numbers in the status document; the daemon's parts add theirs.
+    [[nodiscard]] Metrics& metrics() noexcept { return metrics_; }
+
     /// Never fails: errors are replies.
     [[nodiscard]] Task<ControlReply> handle(ControlRequest request);
 
@@ -42,6 +47,8 @@ private:
     Task<Result<Json>> answer(ControlRequest request);
 
     Parts parts_;
+    Metrics metrics_;
+    SingleFlight<int, Result<Json>> listing_blobs_; ///< however many ask, each file is looked at by one at a time
     TimePoint started_ = SteadyClock::now();
 };
 

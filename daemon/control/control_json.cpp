@@ -38,26 +38,6 @@ std::string rfc3339(cache::WallTime time)
 
 } // namespace
 
-Json to_json(const Counters& c)
-{
-    return {
-        {"opens", c.opens},
-        {"opens_rejected", c.opens_rejected},
-        {"closes", c.closes},
-        {"reads", c.reads},
-        {"reads_already_there", c.reads_already_there},
-        {"reads_failed", c.reads_failed},
-        {"deadline_misses", c.deadline_misses},
-        {"fetches", c.fetches},
-        {"fetch_failures", c.fetch_failures},
-        {"bytes_fetched", c.bytes_fetched},
-        {"tree_bytes_fetched", c.tree_bytes_fetched},
-        {"bytes_written", c.bytes_written},
-        {"verify_failures", c.verify_failures},
-        {"write_failures", c.write_failures},
-    };
-}
-
 Json to_json(const Error& error)
 {
     return {{"kind", std::string{to_string(error.kind())}}, {"message", error.text()}};

@@ -5,7 +5,6 @@
 #include "base/json.hpp"
 #include "cache/records.hpp"
 #include "daemon/blob/blob_info.hpp"
-#include "daemon/blob/counters.hpp"
 #include "daemon/config/config.hpp"
 #include "daemon/front_end/front_ends.hpp"
 
@@ -14,7 +13,6 @@
 
 namespace sluice::daemon {
 
-[[nodiscard]] Json to_json(const Counters& counters);
 [[nodiscard]] Json to_json(const Error& error);
 
 [[nodiscard]] Json to_json(const MountFrontEnd& front_end);

@@ -67,23 +67,9 @@ Result<std::unique_ptr<protocol::SocketDevice>> make_library_device(
     return std::make_unique<protocol::SocketDevice>(loop, workers, std::move(device), std::move(names));
 }
 
-Json describe_library(const Config& config, const protocol::SocketStats& stats)
+Json describe_library(const Config& config)
 {
-    return {
-        {"socket", library_socket(config).string()},
-        {"groups", config.library_groups},
-        {"clients", stats.connected},
-        {"clients_seen", stats.clients},
-        {"clients_refused", stats.refused},
-        {"open_objects", stats.open_objects},
-        {"opens", stats.opens},
-        {"opens_rejected", stats.opens_rejected},
-        {"reads", stats.reads},
-        {"reads_failed", stats.reads_failed},
-        {"cancelled", stats.cancelled},
-        {"malformed", stats.malformed},
-        {"stalled", stats.stalled},
-    };
+    return {{"socket", library_socket(config).string()}, {"groups", config.library_groups}};
 }
 
 } // namespace sluice::daemon

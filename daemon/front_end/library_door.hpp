@@ -39,6 +39,6 @@ namespace sluice::daemon {
 );
 
 /// For `sluicectl status`.
-[[nodiscard]] Json describe_library(const Config& config, const protocol::SocketStats& stats);
+[[nodiscard]] Json describe_library(const Config& config);
 
 } // namespace sluice::daemon
