@@ -39,8 +39,14 @@ Error explain(const std::string& socket, const Error& error)
         return Error::from_errno(
             code, fmt::format("cannot reach sluiced at {}: for root, and to look for members of control-group", socket)
         );
+    case ENOENT:
+    case ECONNREFUSED: // it can be started
+        return Error{
+            ErrorKind::kTransient,
+            Error::from_errno(code, fmt::format("cannot reach sluiced at {} (is it running?)", socket)).text(),
+            code};
     default:
-        return Error::from_errno(code, fmt::format("cannot reach sluiced at {} (is it running?)", socket));
+        return Error::from_errno(code, fmt::format("cannot reach sluiced at {}", socket));
     }
 }
 

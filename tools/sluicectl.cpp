@@ -3,6 +3,7 @@
 #include "base/text.hpp"
 #include "tools/arguments.hpp"
 #include "tools/control_client.hpp"
+#include "tools/exit_status.hpp"
 #include "tools/export_command.hpp"
 #include "tools/listing.hpp"
 #include "tools/mount_command.hpp"
@@ -21,9 +22,6 @@ namespace {
 using namespace sluice;
 using namespace sluice::tools;
 
-constexpr int kFailure = 1;
-constexpr int kUsage = 2;
-
 void print_json(const Json& document)
 {
     // Foreign bytes that are no UTF-8 must not end us here.
@@ -31,7 +29,7 @@ void print_json(const Json& document)
 }
 
 /// Every failure goes through here: text for people, and for programs the same as JSON.
-int complain(bool json, const Error& error, int status = kFailure)
+int complain(bool json, const Error& error, int status)
 {
     if (json) {
         print_json({{"error", {{"kind", to_string(error.kind())}, {"message", error.text()}}}});
@@ -40,16 +38,16 @@ int complain(bool json, const Error& error, int status = kFailure)
     return status;
 }
 
-int complain(const Arguments& arguments, const Error& error, int status = kFailure)
+int complain(const Arguments& arguments, const Error& error)
 {
-    return complain(arguments.json, error, status);
+    return complain(arguments.json, error, exit_status(error.kind()));
 }
 
 int mount(const Arguments& arguments)
 {
     auto options = parse_mount_options(arguments.mount_options);
     if (!options) {
-        return complain(arguments, options.error(), kUsage);
+        return complain(arguments.json, options.error(), kExitUsage);
     }
     ControlClient daemon{options->socket.empty() ? arguments.socket : options->socket};
     options->lazy_only = options->lazy_only || arguments.lazy_only;
@@ -92,7 +90,7 @@ int tell_failures(const ReleaseReport& report)
     int status = 0;
     for (const auto& failure : report.failed) {
         fmt::print(stderr, "sluicectl: releasing layer {}\n", failure); // in the JSON, too, where that is wanted
-        status = kFailure;
+        status = kExitFailure;
     }
     return status;
 }
@@ -235,7 +233,7 @@ int run(const Arguments& arguments)
     case Subcommand::kPublish:
         break;
     }
-    return kUsage;
+    return kExitUsage;
 }
 
 } // namespace
@@ -246,7 +244,7 @@ int main(int argc, char** argv)
     try {
         const auto parsed = parse_arguments(argc, argv);
         if (const auto* wrong = std::get_if<Error>(&parsed)) {
-            return complain(json, *wrong, kUsage);
+            return complain(json, *wrong, kExitUsage);
         }
         if (const auto* said = std::get_if<Said>(&parsed)) {
             fmt::print("{}", said->text);
@@ -254,6 +252,6 @@ int main(int argc, char** argv)
         }
         return run(std::get<Arguments>(parsed));
     } catch (const std::exception& error) {
-        return complain(json, Error{ErrorKind::kInternal, error.what()});
+        return complain(json, Error{ErrorKind::kInternal, error.what()}, kExitFailure);
     }
 }

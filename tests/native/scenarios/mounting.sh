@@ -102,7 +102,13 @@ expect_text "$work/said" "image.pub $registry/layers"
 start_daemon
 must_fail sluicectl mount "$registry/app:v1" "$work/mnt"
 expect_text "$work/last-error" "image.pub may not sign for $registry/app, only for $registry/layers"
+status=0
+sluicectl mount "$registry/app:v1" "$work/mnt" 2>/dev/null || status=$?
+expect_equal 3 "$status" "the exit status of what is denied"
 mount_image "$registry/layers:v1" "$work/mnt"
 sluicectl umount "$work/mnt"
 stop_daemon
+status=0
+sluicectl images 2>/dev/null || status=$?
+expect_equal 4 "$status" "the exit status without a daemon"
 nothing_left

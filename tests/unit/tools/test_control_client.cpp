@@ -144,6 +144,7 @@ TEST(ControlClient, SaysWhereNobodyAnswers)
     ControlClient client{path};
     const auto answer = client.call("GET", "/v1/status");
     ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().kind(), ErrorKind::kTransient) << "it can be started";
     EXPECT_EQ(
         answer.error().text(), "cannot reach sluiced at " + path + " (is it running?): No such file or directory"
     );

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/control_api.hpp"
+#include "tools/exit_status.hpp"
 #include "tools/progress.hpp"
 #include "tools/text_table.hpp"
 
@@ -76,6 +77,16 @@ TEST(ControlAnswer, FindsRowsInEitherForm)
     EXPECT_EQ(json_rows(Json{{"blobs", {1}}}, "blobs").size(), 1U);
     EXPECT_EQ(json_rows(Json{{"blobs", 7}}, "blobs").size(), 0U);
     EXPECT_EQ(json_rows(Json{}, "blobs").size(), 0U);
+}
+
+TEST(ExitStatus, TellsWhatIsRefusedFromWhatMayWorkLater)
+{
+    EXPECT_EQ(exit_status(ErrorKind::kDenied), 3);
+    EXPECT_EQ(exit_status(ErrorKind::kTransient), 4);
+    EXPECT_EQ(exit_status(ErrorKind::kTimeout), 4);
+    for (const auto kind : {ErrorKind::kNotFound, ErrorKind::kCorrupt, ErrorKind::kInvalid, ErrorKind::kCancelled}) {
+        EXPECT_EQ(exit_status(kind), 1);
+    }
 }
 
 } // namespace sluice::tools
