@@ -100,17 +100,17 @@ BufferPool::~BufferPool()
     }
 }
 
-std::optional<AlignedBuffer> BufferPool::try_take()
+std::optional<AlignedBuffer> BufferPool::try_take(std::size_t leave)
 {
     const std::lock_guard lock{mutex_};
+    if (limit_ - allocated_ + free_.size() <= leave) {
+        starved_ = true;
+        return std::nullopt;
+    }
     if (!free_.empty()) {
         auto* memory = free_.back();
         free_.pop_back();
         return AlignedBuffer{memory, buffer_size_, this};
-    }
-    if (allocated_ == limit_) {
-        starved_ = true;
-        return std::nullopt;
     }
     auto* memory = allocate_blocks(buffer_size_);
     ++allocated_;

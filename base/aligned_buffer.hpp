@@ -72,8 +72,11 @@ public:
 
     [[nodiscard]] std::size_t buffer_size() const noexcept { return buffer_size_; }
 
-    /// Nothing when the budget is used up: pause, and try again when `on_available` was called.
-    [[nodiscard]] std::optional<AlignedBuffer> try_take();
+    /// How many buffers the budget allows.
+    [[nodiscard]] std::size_t buffers() const noexcept { return limit_; }
+
+    /// Nothing when not more than `leave` buffers are left: pause, and try again when `on_available` was called.
+    [[nodiscard]] std::optional<AlignedBuffer> try_take(std::size_t leave = 0);
 
     /// Called from any thread, whenever a buffer comes back after a try_take() that got none.
     void on_available(std::function<void()> callback);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fetcher/authorizer.hpp"
 
+#include "base/log.hpp"
 #include "base/text.hpp"
 #include "fetcher/credential_helper.hpp"
+#include "fetcher/deadline_task.hpp"
 #include "fetcher/http_status.hpp"
 #include "fetcher/token_request.hpp"
 #include "fetcher/url.hpp"
@@ -44,8 +46,10 @@ std::string AuthScope::to_string() const
     return fmt::format("repository:{}:{}", repository.name, push ? "pull,push" : "pull");
 }
 
-Authorizer::Authorizer(EventLoop& loop, HttpClient& http, const RegistryOptions& options, FetchCounters& counters)
-    : loop_{loop}, http_{http}, options_{options}, counters_{counters}, flights_{loop}
+Authorizer::Authorizer(
+    EventLoop& loop, HttpClient& http, WorkerPool& workers, const RegistryOptions& options, FetchCounters& counters
+)
+    : loop_{loop}, http_{http}, workers_{workers}, options_{options}, counters_{counters}, flights_{loop}
 {}
 
 TokenKey Authorizer::key_for(const AuthScope& scope) const
@@ -168,9 +172,15 @@ Task<Result<Credential>> Authorizer::credential_for(Repository repository, Deadl
     if (options_.credentials_file.empty()) {
         co_return Credential{};
     }
-    const auto file = load_credentials(options_.credentials_file);
+    auto job = [path = options_.credentials_file] { return load_credentials(path); };
+    auto inner = workers_.run(loop_, std::move(job));
+    const auto file = co_await with_deadline(loop_, std::move(inner), deadline, options_.credentials_file);
     if (!file) {
         co_return fail(ErrorKind::kDenied, file.error().text());
+    }
+    if (!file->advice().empty() && file->advice() != advised_) {
+        advised_ = file->advice();
+        log::warning("{}", advised_);
     }
     auto lookup = file->find(repository);
     if (lookup.helper.empty()) {

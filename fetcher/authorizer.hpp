@@ -5,6 +5,7 @@
 #include "base/result.hpp"
 #include "base/single_flight.hpp"
 #include "base/task.hpp"
+#include "base/worker_pool.hpp"
 #include "fetcher/auth_challenge.hpp"
 #include "fetcher/credentials.hpp"
 #include "fetcher/http_client.hpp"
@@ -38,7 +39,9 @@ struct AuthAsker {
 /// must outlive its tasks.
 class Authorizer {
 public:
-    Authorizer(EventLoop& loop, HttpClient& http, const RegistryOptions& options, FetchCounters& counters);
+    Authorizer(
+        EventLoop& loop, HttpClient& http, WorkerPool& workers, const RegistryOptions& options, FetchCounters& counters
+    );
 
     /// What to send by what we know; an empty string: nothing, and let the registry ask. Never
     /// fails for want of a token.
@@ -71,10 +74,12 @@ private:
 
     EventLoop& loop_;
     HttpClient& http_;
+    WorkerPool& workers_;
     const RegistryOptions& options_;
     FetchCounters& counters_;
     TokenCache tokens_;
     std::map<std::string, Known> known_; // by registry and scope
+    std::string advised_;                ///< what was last said of the file of credentials
     std::mt19937 random_{std::random_device{}()};
     SingleFlight<std::string, Result<std::string>> flights_; // last: its jobs use all of the above
 };

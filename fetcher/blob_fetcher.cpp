@@ -209,6 +209,7 @@ Task<Result<RangeReply>> BlobFetcher::request(
         .range = ByteRange{progress.position, job.range.end()},
         .total = job.blob.size,
         .max_skip = session_.options().max_skip,
+        .urgency = job.terms.urgency,
         .sent_by = sent_by,
         .deadline = progress.patience->until(),
     };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fetcher/buffer_gate.hpp"
 
+#include <algorithm>
 #include <cassert>
 #include <utility>
 
@@ -20,57 +21,87 @@ BufferGate::BufferGate(EventLoop& loop, BufferPool& pool)
 
 BufferGate::~BufferGate()
 {
-    assert(queue_.empty());
+    assert(std::ranges::all_of(queues_, [](const auto& queue) { return queue.empty(); }));
     pool_.on_available({});
 }
 
-std::optional<AlignedBuffer> BufferGate::try_take()
+std::list<BufferGate::Waiter*>& BufferGate::queue(Urgency urgency) noexcept
+{
+    return queues_.at(static_cast<std::size_t>(urgency));
+}
+
+std::optional<AlignedBuffer> BufferGate::take_from_pool(Urgency urgency)
+{
+    return pool_.try_take(urgency == Urgency::kDemand ? 0 : pool_.buffers() / 4);
+}
+
+std::optional<AlignedBuffer> BufferGate::try_take(Urgency urgency)
 {
     assert(loop_.in_loop_thread());
     // While somebody waits, the pool still owes us a call: it was asked in vain and has not been
     // since.
-    return queue_.empty() ? pool_.try_take() : std::nullopt;
+    for (std::size_t i = 0; i <= static_cast<std::size_t>(urgency); ++i) {
+        if (!queues_.at(i).empty()) {
+            return std::nullopt;
+        }
+    }
+    return take_from_pool(urgency);
 }
 
 void BufferGate::hand_out()
 {
-    while (!queue_.empty()) {
-        auto buffer = pool_.try_take();
-        if (!buffer) {
-            return;
+    for (const auto urgency : {Urgency::kDemand, Urgency::kReadahead, Urgency::kBackground}) {
+        if (!hand_out_to(urgency)) {
+            return; // nor is there one for those who are less urgent
         }
-        auto* first = queue_.front();
-        queue_.pop_front();
+    }
+}
+
+/// Whether nobody of them waits any more.
+bool BufferGate::hand_out_to(Urgency urgency)
+{
+    auto& waiting = queue(urgency);
+    while (!waiting.empty()) {
+        auto buffer = take_from_pool(urgency);
+        if (!buffer) {
+            return false;
+        }
+        auto* first = waiting.front();
+        waiting.pop_front();
         first->waiting_ = false;
         const auto on_buffer = first->on_buffer_; // it may destroy the waiter
         (*on_buffer)(std::move(*buffer));
     }
+    return true;
 }
 
-BufferGate::Waiter::Waiter(BufferGate& gate, UniqueFunction<void(AlignedBuffer)> on_buffer)
-    : gate_{gate}, on_buffer_{std::make_shared<UniqueFunction<void(AlignedBuffer)>>(std::move(on_buffer))}
+BufferGate::Waiter::Waiter(BufferGate& gate, Urgency urgency, UniqueFunction<void(AlignedBuffer)> on_buffer)
+    : gate_{gate}
+    , urgency_{urgency}
+    , on_buffer_{std::make_shared<UniqueFunction<void(AlignedBuffer)>>(std::move(on_buffer))}
 {}
 
 BufferGate::Waiter::~Waiter()
 {
     if (waiting_) {
-        gate_.queue_.erase(place_);
+        gate_.queue(urgency_).erase(place_);
     }
 }
 
 void BufferGate::Waiter::wait()
 {
     assert(!waiting_);
-    place_ = gate_.queue_.insert(gate_.queue_.end(), this);
+    auto& queue = gate_.queue(urgency_);
+    place_ = queue.insert(queue.end(), this);
     waiting_ = true;
 }
 
-Task<AlignedBuffer> BufferGate::take()
+Task<AlignedBuffer> BufferGate::take(Urgency urgency)
 {
-    auto buffer = try_take();
+    auto buffer = try_take(urgency);
     if (!buffer) {
         OneShot<std::shared_ptr<AlignedBuffer>> given{loop_};
-        Waiter waiter{*this, [setter = given.setter()](AlignedBuffer taken) {
+        Waiter waiter{*this, urgency, [setter = given.setter()](AlignedBuffer taken) {
                           setter.set(std::make_shared<AlignedBuffer>(std::move(taken)));
                       }};
         waiter.wait();

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <system_error>
+#include <thread>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -81,6 +82,20 @@ struct HelperEnd {
     int status = -1;
 };
 
+/// A process that was killed. It may still be in the kernel for long, in a file system that hangs: the loop does not
+/// wait for that.
+void reap(int pid) noexcept
+{
+    if (::waitpid(pid, nullptr, WNOHANG) != 0) {
+        return;
+    }
+    try {
+        std::thread{[pid] { ::waitpid(pid, nullptr, 0); }}.detach();
+    } catch (const std::system_error&) {
+        // No thread to be had: it stays a zombie, which costs an entry in a table.
+    }
+}
+
 /// The running helper. It talks over one socket pair: unlike two pipes, that is one descriptor to
 /// watch, and writing to a helper that is gone raises no SIGPIPE.
 class HelperProcess {
@@ -106,7 +121,7 @@ public:
     {
         if (pid_ > 0) {
             ::kill(pid_, SIGKILL);
-            ::waitpid(pid_, nullptr, 0); // at once: it was killed
+            reap(pid_);
         }
     }
 

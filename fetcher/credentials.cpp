@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
 
@@ -75,6 +76,19 @@ Result<Credential> parse_entry(const Json& entry, std::string_view what)
     return credential;
 }
 
+std::string advice_about(const struct stat& status, const std::string& path)
+{
+    if (status.st_uid != 0 && status.st_uid != ::geteuid()) {
+        return fmt::format(
+            "{}: belongs to user {}, who can read and change these passwords: chown it", path, status.st_uid
+        );
+    }
+    if ((status.st_mode & 077) != 0) {
+        return fmt::format("{}: others can read or change these passwords: chmod 600 it", path);
+    }
+    return {};
+}
+
 } // namespace
 
 Result<CredentialFile> CredentialFile::parse(std::string_view text, std::string_view name)
@@ -138,9 +152,18 @@ CredentialLookup CredentialFile::find(const Repository& repository) const
 
 Result<CredentialFile> load_credentials(const std::string& path)
 {
-    const UniqueFd fd{kAdoptFd, ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)};
+    const UniqueFd fd{kAdoptFd, ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)};
     if (!fd) {
         return errno == ENOENT ? Result<CredentialFile>{CredentialFile{}} : fail_errno(errno, path);
+    }
+
+    struct stat status {};
+
+    if (::fstat(fd.get(), &status) != 0) {
+        return fail_errno(errno, path);
+    }
+    if (!S_ISREG(status.st_mode)) {
+        return fail(ErrorKind::kInvalid, fmt::format("{}: not a file", path));
     }
     std::string text(kMaxCredentialFile + 1, '\0');
     std::size_t size = 0;
@@ -155,7 +178,11 @@ Result<CredentialFile> load_credentials(const std::string& path)
         size += got > 0 ? static_cast<std::size_t>(got) : 0;
     }
     text.resize(size);
-    return CredentialFile::parse(text, path);
+    auto file = CredentialFile::parse(text, path);
+    if (file) {
+        file->advise(advice_about(status, path));
+    }
+    return file;
 }
 
 Result<Credential> parse_helper_output(std::string_view text, std::string_view helper)

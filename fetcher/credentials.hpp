@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace sluice::fetcher {
 
@@ -47,13 +48,19 @@ public:
     /// for the whole host, an entry before the common helper.
     [[nodiscard]] CredentialLookup find(const Repository& repository) const;
 
+    /// What should be done about the file: who may read or change it that should not. Empty: nothing.
+    [[nodiscard]] const std::string& advice() const noexcept { return advice_; }
+
+    void advise(std::string what) { advice_ = std::move(what); }
+
 private:
+    std::string advice_;
     std::map<std::string, Credential, std::less<>> entries_;  // "host" or "host/path"
     std::map<std::string, std::string, std::less<>> helpers_; // by host
     std::string common_helper_;
 };
 
-/// Empty when there is no such file.
+/// Empty when there is no such file; kInvalid when it is no regular file. Blocks: for workers.
 [[nodiscard]] Result<CredentialFile> load_credentials(const std::string& path);
 
 /// What a helper prints: {"Username", "Secret"}; the name "<token>" marks an identity token.

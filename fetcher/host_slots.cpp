@@ -13,27 +13,41 @@ constexpr unsigned kDemandInARow = 3;
 } // namespace
 
 struct HostSlots::Host {
-    explicit Host(unsigned per_host) : most{per_host}, most_ahead{std::max(per_host * 3 / 4, 1U)} {}
+    explicit Host(unsigned per_host)
+        : most{per_host}, most_behind{std::max(per_host * 3 / 4, 1U)}, most_background{std::max(per_host / 2, 1U)}
+    {}
 
     [[nodiscard]] bool has_room(Urgency urgency) const noexcept
     {
-        return used < most && (urgency == Urgency::kDemand || used_ahead < most_ahead);
+        return used < most && (urgency == Urgency::kDemand || used_behind < most_behind) &&
+               (urgency != Urgency::kBackground || used_background < most_background);
+    }
+
+    /// Whether one who comes now may have a slot at once, and passes nobody who waits for one.
+    [[nodiscard]] bool is_free(Urgency urgency) const noexcept
+    {
+        return has_room(urgency) && (urgency != Urgency::kBackground || (demand.empty() && readahead.empty()));
     }
 
     void take(Urgency urgency) noexcept
     {
         ++used;
-        used_ahead += urgency == Urgency::kReadahead ? 1U : 0U;
+        used_behind += urgency == Urgency::kDemand ? 0U : 1U;
+        used_background += urgency == Urgency::kBackground ? 1U : 0U;
     }
 
     void put_back(Urgency urgency) noexcept
     {
         --used;
-        used_ahead -= urgency == Urgency::kReadahead ? 1U : 0U;
+        used_behind -= urgency == Urgency::kDemand ? 0U : 1U;
+        used_background -= urgency == Urgency::kBackground ? 1U : 0U;
     }
 
     [[nodiscard]] std::list<Waiter*>& queue(Urgency urgency) noexcept
     {
+        if (urgency == Urgency::kBackground) {
+            return background;
+        }
         return urgency == Urgency::kDemand ? demand : readahead;
     }
 
@@ -45,20 +59,23 @@ struct HostSlots::Host {
             ++demand_in_a_row;
             return demand.front();
         }
-        if (!may_read_ahead) {
-            return nullptr;
+        if (may_read_ahead) {
+            demand_in_a_row = 0;
+            return readahead.front();
         }
-        demand_in_a_row = 0;
-        return readahead.front();
+        return !background.empty() && is_free(Urgency::kBackground) ? background.front() : nullptr;
     }
 
     const unsigned most;
-    const unsigned most_ahead;
+    const unsigned most_behind;
+    const unsigned most_background;
     unsigned used = 0;
-    unsigned used_ahead = 0; ///< of `used`
+    unsigned used_behind = 0;     ///< of `used`: not demand
+    unsigned used_background = 0; ///< of those
     unsigned demand_in_a_row = 0;
     std::list<Waiter*> demand;
     std::list<Waiter*> readahead;
+    std::list<Waiter*> background;
 };
 
 /// Leaves the queue when its coroutine is destroyed.
@@ -109,7 +126,7 @@ Task<HostSlots::Slot> HostSlots::acquire(std::string host, Urgency urgency)
         entry = std::make_shared<Host>(per_host_);
     }
     const auto at = entry;
-    if (at->has_room(urgency)) {
+    if (at->is_free(urgency)) {
         at->take(urgency);
         co_return Slot{at, urgency};
     }

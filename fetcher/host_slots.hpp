@@ -15,8 +15,9 @@ namespace sluice::fetcher {
 
 /// At most so many transfers at once to one host; the others wait in order of arrival. Demand goes before readahead,
 /// and readahead never has all of the slots, so that a reader need not wait until a long one is through; but of each
-/// four slots that are given away one goes to readahead, for a reader may be waiting for that by now. Thousands may
-/// wait: one costs a list entry. Loop's thread; must outlive its slots.
+/// four slots that are given away one goes to readahead, for a reader may be waiting for that by now. Background has
+/// half of the slots at most, and none while others wait. Thousands may wait: one costs a list entry. Loop's thread;
+/// must outlive its slots.
 class HostSlots {
     struct Waiter;
     struct Host;

@@ -72,7 +72,8 @@ std::string layout_blob_path(const std::string& directory, const Digest& digest)
 
 Result<std::string> read_small_file(const std::string& path, std::size_t limit)
 {
-    const UniqueFd fd{kAdoptFd, ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)};
+    // O_NONBLOCK: whoever put a FIFO there would have us wait for its writer.
+    const UniqueFd fd{kAdoptFd, ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)};
     if (!fd) {
         return fail_errno(errno, path);
     }
@@ -106,7 +107,7 @@ Result<std::string> read_small_file(const std::string& path, std::size_t limit)
 
 Result<UniqueFd> open_layout_blob(const std::string& path, std::uint64_t size)
 {
-    UniqueFd fd{kAdoptFd, ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)};
+    UniqueFd fd{kAdoptFd, ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)};
 
     struct stat status {};
 

@@ -3,6 +3,7 @@
 
 #include "base/text.hpp"
 #include "fetcher/buffer_gate.hpp"
+#include "fetcher/deadline_task.hpp"
 #include "fetcher/layout_files.hpp"
 
 #include <algorithm>
@@ -50,6 +51,36 @@ Result<void> read_exactly(int fd, std::span<std::byte> space, std::uint64_t offs
         offset += static_cast<std::uint64_t>(got);
     }
     return {};
+}
+
+Result<std::shared_ptr<UniqueFd>> open_shared(const std::string& path, std::uint64_t size)
+{
+    auto fd = open_layout_blob(path, size);
+    if (!fd) {
+        return fail(std::move(fd.error()));
+    }
+    return std::make_shared<UniqueFd>(std::move(*fd));
+}
+
+Result<std::string>
+load_blob(const std::string& path, const BlobLocation& blob, std::size_t limit, Sha256Function sha256)
+{
+    auto bytes = read_small_file(path, limit);
+    if (bytes && (bytes->size() != blob.size || sha256(as_byte_span(*bytes)) != blob.digest)) {
+        return fail(
+            ErrorKind::kCorrupt,
+            fmt::format("{}: the bytes of {} do not match its digest", blob.repository, blob.digest.to_string())
+        );
+    }
+    return bytes;
+}
+
+Result<bool> is_there(const std::string& path)
+{
+    if (::access(path.c_str(), F_OK) == 0) {
+        return true;
+    }
+    return errno == ENOENT ? Result<bool>{false} : fail_errno(errno, path);
 }
 
 Result<Descriptor> find_in_index(const std::string& directory, const std::string& tag)
@@ -178,24 +209,34 @@ Task<Result<void>> OciLayout::fetch(BlobLocation blob, ByteRange range, ChunkSin
         co_return fail(directory.error());
     }
     const auto path = layout_blob_path(*directory, blob.digest);
-    auto opened = open_layout_blob(path, blob.size);
-    if (!opened) {
-        co_return fail(std::move(opened.error()));
+    auto inner = read(path, std::move(blob), range, sink, terms.urgency);
+    if (terms.stall.count() > 0) {
+        auto unhurried = co_await inner; // a disk is slow or broken, and says so itself
+        co_return unhurried;
     }
-    const auto fd = std::make_shared<UniqueFd>(std::move(*opened));
+    auto outcome = co_await with_deadline(loop_, std::move(inner), terms.deadline, path);
+    co_return outcome;
+}
+
+Task<Result<void>>
+OciLayout::read(std::string path, BlobLocation blob, ByteRange range, ChunkSink& sink, Urgency urgency)
+{
+    auto open = [path, size = blob.size] { return open_shared(path, size); };
+    const auto opened = co_await workers_.run(loop_, std::move(open), urgency);
+    if (!opened) {
+        co_return fail(opened.error());
+    }
+    const auto fd = *opened;
     const std::uint64_t grain = buffers_.buffer_size();
     for (auto offset = range.begin(); offset < range.end();) {
         const auto end = std::min((offset / grain + 1) * grain, range.end());
         // Shared with the worker and not handed through it: on cancelling, it goes back to the pool
         // when the read ends.
         auto buffer = std::make_shared<AlignedBuffer>();
-        *buffer = co_await buffers_.take();
-        if (terms.deadline.passed()) {
-            co_return fail(ErrorKind::kTimeout, fmt::format("{}: not read in time", path));
-        }
+        *buffer = co_await buffers_.take(urgency);
         buffer->set_size(static_cast<std::size_t>(end - offset));
         auto job = [fd, buffer, offset] { return read_exactly(fd->get(), buffer->bytes(), offset); };
-        const auto got = co_await workers_.run(loop_, std::move(job));
+        const auto got = co_await workers_.run(loop_, std::move(job), urgency);
         if (!got) {
             co_return fail(got.error(), path);
         }
@@ -205,7 +246,8 @@ Task<Result<void>> OciLayout::fetch(BlobLocation blob, ByteRange range, ChunkSin
     co_return Result<void>{};
 }
 
-Task<Result<RawManifest>> OciLayout::fetch_manifest(std::string repository, std::string tag_or_digest, Deadline)
+Task<Result<RawManifest>>
+OciLayout::fetch_manifest(std::string repository, std::string tag_or_digest, Deadline deadline)
 {
     auto directory = directory_of(repository);
     if (!directory) {
@@ -214,41 +256,35 @@ Task<Result<RawManifest>> OciLayout::fetch_manifest(std::string repository, std:
     auto job = [path = std::move(*directory), name = std::move(tag_or_digest), hash = sha256_] {
         return load_manifest(path, name, hash);
     };
-    auto raw = co_await workers_.run(loop_, std::move(job));
+    auto inner = workers_.run(loop_, std::move(job));
+    auto raw = co_await with_deadline(loop_, std::move(inner), deadline, std::move(repository));
     co_return raw;
 }
 
-Task<Result<std::string>> OciLayout::fetch_small_blob(BlobLocation blob, std::size_t limit, Deadline)
+Task<Result<std::string>> OciLayout::fetch_small_blob(BlobLocation blob, std::size_t limit, Deadline deadline)
 {
     const auto directory = directory_of(blob.repository);
     if (!directory) {
         co_return fail(directory.error());
     }
-    auto job = [path = layout_blob_path(*directory, blob.digest), limit] { return read_small_file(path, limit); };
-    auto bytes = co_await workers_.run(loop_, std::move(job));
-    if (bytes && (bytes->size() != blob.size || sha256_(as_byte_span(*bytes)) != blob.digest)) {
-        co_return fail(
-            ErrorKind::kCorrupt,
-            fmt::format("{}: the bytes of {} do not match its digest", blob.repository, blob.digest.to_string())
-        );
-    }
+    auto path = layout_blob_path(*directory, blob.digest);
+    auto job = [path, blob, limit, hash = sha256_] { return load_blob(path, blob, limit, hash); };
+    auto inner = workers_.run(loop_, std::move(job));
+    auto bytes = co_await with_deadline(loop_, std::move(inner), deadline, std::move(path));
     co_return bytes;
 }
 
-Task<Result<bool>> OciLayout::blob_exists(std::string repository, Digest digest, Deadline)
+Task<Result<bool>> OciLayout::blob_exists(std::string repository, Digest digest, Deadline deadline)
 {
     auto directory = directory_of(repository);
     if (!directory) {
         co_return fail(std::move(directory.error()));
     }
-    const auto path = layout_blob_path(*directory, digest);
-    if (::access(path.c_str(), F_OK) == 0) {
-        co_return true;
-    }
-    if (errno == ENOENT) {
-        co_return false;
-    }
-    co_return fail_errno(errno, path);
+    auto path = layout_blob_path(*directory, digest);
+    auto job = [path] { return is_there(path); };
+    auto inner = workers_.run(loop_, std::move(job));
+    auto there = co_await with_deadline(loop_, std::move(inner), deadline, std::move(path));
+    co_return there;
 }
 
 Task<Result<void>>

@@ -11,8 +11,8 @@ class BufferGate;
 
 /// Images in OCI image layout directories: `repository` is "oci:/path". Tags are
 /// org.opencontainers.image.ref.name annotations of index.json. Pushing makes the directory where
-/// it is missing, and replaces files by rename. On the loop's thread; files are read and written by
-/// workers. Must outlive its tasks.
+/// it is missing, and replaces files by rename. On the loop's thread; workers open, read, hash and write. What is read
+/// is given up at the deadline, wherever the worker stands. Must outlive its tasks.
 class OciLayout final : public ImageSource {
 public:
     OciLayout(EventLoop& loop, BufferGate& buffers, Sha256Function sha256);
@@ -35,6 +35,9 @@ public:
     ) override;
 
 private:
+    [[nodiscard]] Task<Result<void>>
+    read(std::string path, BlobLocation blob, ByteRange range, ChunkSink& sink, Urgency urgency);
+
     EventLoop& loop_;
     BufferGate& buffers_;
     Sha256Function sha256_;

@@ -34,7 +34,7 @@ RangeRequest::RangeRequest(
     , sink_{sink}
     , progress_{progress}
     , stored_{parameters_.range.begin()}
-    , buffer_waiter_{buffers, [this](AlignedBuffer buffer) { on_buffer(std::move(buffer)); }}
+    , buffer_waiter_{buffers, parameters_.urgency, [this](AlignedBuffer buffer) { on_buffer(std::move(buffer)); }}
     , guard_{options, parameters_.url, parameters_.sent_by}
     , transfer_{engine, *this}
 {
@@ -167,7 +167,7 @@ void RangeRequest::store(std::span<const std::byte> data)
 {
     while (!data.empty()) {
         if (!current_) {
-            auto buffer = buffers_.try_take();
+            auto buffer = buffers_.try_take(parameters_.urgency);
             if (!buffer) {
                 overflow_.assign(data.begin(), data.end());
                 buffer_waiter_.wait();

@@ -22,9 +22,10 @@ namespace sluice::fetcher {
 struct RangeParameters {
     std::string url;
     std::vector<std::string> headers;
-    ByteRange range;                ///< what is missing; not empty
-    std::uint64_t total = 0;        ///< size of the blob
-    std::uint64_t max_skip = 0;     ///< of a body that ignores Range
+    ByteRange range;            ///< what is missing; not empty
+    std::uint64_t total = 0;    ///< size of the blob
+    std::uint64_t max_skip = 0; ///< of a body that ignores Range
+    Urgency urgency = Urgency::kDemand;
     std::optional<Network> sent_by; ///< as in HttpRequest
     Deadline deadline;              ///< not looked at where the patience moves
 };

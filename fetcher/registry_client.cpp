@@ -77,9 +77,13 @@ RegistryClient::fetch_manifest(std::string repository, std::string tag_or_digest
     if (response->status != http_status::kOk) {
         co_return fail(status_error(response->status, response->body, what));
     }
-    RawManifest raw;
-    raw.digest = impl_->sha256(as_byte_span(response->body));
-    raw.bytes = std::move(response->body);
+    auto job = [hash = impl_->sha256, bytes = std::move(response->body)]() mutable {
+        RawManifest hashed;
+        hashed.digest = hash(as_byte_span(bytes));
+        hashed.bytes = std::move(bytes);
+        return hashed;
+    };
+    auto raw = co_await impl_->session.workers().run(impl_->session.loop(), std::move(job));
     if (const auto* type = response->headers.find("content-type")) {
         raw.media_type = *type;
     }
@@ -116,10 +120,14 @@ Task<Result<std::string>> RegistryClient::fetch_small_blob(BlobLocation blob, st
         co_return fail(status_error(response->status, response->body, what));
     }
     impl_->session.counters().bytes_received += response->body.size();
-    if (response->body.size() != blob.size || impl_->sha256(as_byte_span(response->body)) != blob.digest) {
-        co_return fail(ErrorKind::kCorrupt, fmt::format("{}: its bytes do not match its digest", what));
-    }
-    co_return std::move(response->body);
+    auto job = [hash = impl_->sha256, blob, what, bytes = std::move(response->body)]() mutable -> Result<std::string> {
+        if (bytes.size() != blob.size || hash(as_byte_span(bytes)) != blob.digest) {
+            return fail(ErrorKind::kCorrupt, fmt::format("{}: its bytes do not match its digest", what));
+        }
+        return std::move(bytes);
+    };
+    auto proved = co_await impl_->session.workers().run(impl_->session.loop(), std::move(job));
+    co_return proved;
 }
 
 Task<Result<bool>> RegistryClient::blob_exists(std::string repository, Digest digest, Deadline deadline)

@@ -42,7 +42,7 @@ RegistrySession::RegistrySession(EventLoop& loop, RegistryOptions options)
     : loop_{loop}
     , options_{std::move(options)}
     , http_{loop, options_.http}
-    , authorizer_{loop, http_, options_, counters_}
+    , authorizer_{loop, http_, workers_, options_, counters_}
 {
     for (auto& entry : options_.insecure) {
         entry = bare_registry(entry);

@@ -4,6 +4,7 @@
 #include "base/event_loop.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
+#include "base/worker_pool.hpp"
 #include "fetcher/authorizer.hpp"
 #include "fetcher/http_client.hpp"
 #include "fetcher/registry_options.hpp"
@@ -53,6 +54,9 @@ public:
 
     [[nodiscard]] Authorizer& authorizer() noexcept { return authorizer_; }
 
+    /// For what blocks or computes for long: files of credentials, digests of manifests.
+    [[nodiscard]] WorkerPool& workers() noexcept { return workers_; }
+
 private:
     /// The end of a chain of redirects.
     struct Answered {
@@ -71,6 +75,7 @@ private:
     FetchCounters counters_;
     std::mt19937 random_{std::random_device{}()};
     HttpClient http_;
+    WorkerPool workers_{1, "registry"};
     Authorizer authorizer_; // last: its tasks use all of the above
 };
 

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "fetcher/buffer_gate.hpp"
 #include "tests/unit/fetcher/fetch_fixture.hpp"
+
+#include <gmock/gmock.h>
 
 namespace sluice::fetcher {
 namespace {
+
+using ::testing::ElementsAre;
 
 struct Run {
     static Task<void> it(Task<Result<void>> fetch, int& succeeded)
@@ -75,6 +80,73 @@ TEST_F(BackPressure, CancellingAPausedTransferGivesAllBack)
     CollectingSink sink{0};
     ASSERT_TRUE(fetch(blob, {0, content.size()}, sink));
     EXPECT_TRUE(sink.bytes == content);
+}
+
+class BufferGateTest : public ::testing::Test {
+protected:
+    /// Takes a buffer as soon as there is one, notes `name`, and keeps it.
+    void ask(const std::string& name, Urgency urgency)
+    {
+        struct Ask {
+            static Task<void> it(BufferGateTest& test, std::string name, Urgency urgency)
+            {
+                auto buffer = co_await test.gate_.take(urgency);
+                test.order_.push_back(name);
+                test.held_.push_back(std::move(buffer));
+            }
+        };
+
+        scope_.spawn(Ask::it(*this, name, urgency));
+        settle();
+    }
+
+    void free(std::size_t index)
+    {
+        held_.at(index) = {};
+        settle();
+    }
+
+    void settle()
+    {
+        while (loop_.run_once(milliseconds{0})) {
+        }
+    }
+
+    EventLoop loop_;
+    BufferPool pool_{4 * kBlockSize, kBlockSize};
+    BufferGate gate_{loop_, pool_};
+    std::vector<std::string> order_;
+    std::vector<AlignedBuffer> held_;
+    TaskScope scope_{loop_};
+};
+
+TEST_F(BufferGateTest, AQuarterIsForDemandOnly)
+{
+    for (const auto* name : {"a1", "a2", "a3", "a4"}) {
+        ask(name, Urgency::kReadahead);
+    }
+    EXPECT_THAT(order_, ElementsAre("a1", "a2", "a3"));
+    ask("reader", Urgency::kDemand);
+    EXPECT_THAT(order_, ElementsAre("a1", "a2", "a3", "reader"));
+    free(3);
+    EXPECT_THAT(order_, ElementsAre("a1", "a2", "a3", "reader")) << "the reader's buffer is not readahead's";
+    free(0);
+    EXPECT_THAT(order_, ElementsAre("a1", "a2", "a3", "reader", "a4"));
+}
+
+TEST_F(BufferGateTest, TheMostUrgentOfThoseWhoWaitIsFirst)
+{
+    for (const auto* name : {"r1", "r2", "r3", "r4"}) {
+        ask(name, Urgency::kDemand);
+    }
+    ask("background", Urgency::kBackground);
+    ask("ahead", Urgency::kReadahead);
+    ask("r5", Urgency::kDemand);
+    order_.clear();
+    for (std::size_t i = 0; i < 4; ++i) {
+        free(i);
+    }
+    EXPECT_THAT(order_, ElementsAre("r5", "ahead", "background"));
 }
 
 TEST_F(BackPressure, TheDeadlineHoldsWhilePaused)

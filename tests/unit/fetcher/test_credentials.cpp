@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <string>
+#include <sys/stat.h>
 
 namespace sluice::fetcher {
 namespace {
@@ -121,6 +122,13 @@ TEST(Credentials, AMissingFileMeansNobody)
     EXPECT_FALSE(load_credentials(directory.path())) << "a directory";
     const auto path = directory.write("c.json", fmt::format(R"({{"auths":{{"q.io":{}}}}})", auth("u:p")));
     EXPECT_EQ(load_credentials(path)->find({"q.io", "a"}).credential.username, "u");
+    const auto fifo = (directory.path() / "fifo").string();
+    ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+    EXPECT_FALSE(load_credentials(fifo)) << "would be waited for";
+    ASSERT_EQ(::chmod(std::string{path}.c_str(), 0600), 0);
+    EXPECT_EQ(load_credentials(path)->advice(), "");
+    ASSERT_EQ(::chmod(std::string{path}.c_str(), 0640), 0);
+    EXPECT_NE(load_credentials(path)->advice().find("chmod 600"), std::string::npos);
 }
 
 /// Puts a directory of helpers first in PATH.

@@ -81,6 +81,24 @@ TEST_F(HostSlotsTest, ReadersGoFirstButNotForEver)
     EXPECT_THAT(order_, ElementsAre("r5", "r6", "r7", "ahead1", "r8", "ahead2"));
 }
 
+TEST_F(HostSlotsTest, BackgroundHasHalfAndNeverPassesOthers)
+{
+    for (const auto* name : {"b1", "b2", "b3"}) {
+        ask(name, Urgency::kBackground);
+    }
+    settle();
+    EXPECT_THAT(order_, ElementsAre("b1", "b2"));
+    ask("ahead1", Urgency::kReadahead);
+    ask("ahead2", Urgency::kReadahead);
+    ask("reader", Urgency::kDemand);
+    settle();
+    EXPECT_THAT(order_, ElementsAre("b1", "b2", "ahead1", "reader"));
+    free(0);
+    EXPECT_THAT(order_, ElementsAre("b1", "b2", "ahead1", "reader", "ahead2"));
+    free(1);
+    EXPECT_THAT(order_, ElementsAre("b1", "b2", "ahead1", "reader", "ahead2", "b3")) << "nobody else waits";
+}
+
 TEST_F(HostSlotsTest, WhoLeavesTheQueueIsNotWaitedFor)
 {
     for (int i = 0; i < 4; ++i) {

@@ -8,6 +8,8 @@
 #include <fstream>
 #include <gmock/gmock.h>
 #include <sstream>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace sluice::fetcher {
 namespace {
@@ -177,6 +179,27 @@ TEST_F(LayoutTest, ADirectoryThatIsNoLayoutIsNamed)
     ASSERT_FALSE(raw);
     EXPECT_EQ(raw.error().kind(), ErrorKind::kNotFound);
     EXPECT_THAT(raw.error().text(), HasSubstr("image/index.json"));
+}
+
+TEST_F(LayoutTest, AFifoInItIsRefusedAndNotWaitedFor)
+{
+    const auto blob = push(pattern(10'000));
+    put("v1", "one");
+    const auto make_fifo = [this](const std::string& name) {
+        const auto path = (directory.path() / "image" / name).string();
+        ASSERT_EQ(::unlink(path.c_str()), 0) << path;
+        ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0) << path;
+    };
+    make_fifo("blobs/sha256/" + blob.digest.hex());
+    CollectingSink sink{0};
+    const auto fetched = fetch(blob, {0, 4096}, sink);
+    ASSERT_FALSE(fetched);
+    EXPECT_EQ(fetched.error().kind(), ErrorKind::kCorrupt);
+    EXPECT_FALSE(run(source().fetch_small_blob(blob, 1'000'000, deadline())));
+    make_fifo("index.json");
+    const auto raw = run(source().fetch_manifest(layout(), "v1", deadline()));
+    ASSERT_FALSE(raw);
+    EXPECT_EQ(raw.error().kind(), ErrorKind::kInvalid);
 }
 
 } // namespace
