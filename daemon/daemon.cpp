@@ -2,17 +2,13 @@
 #include "daemon/daemon.hpp"
 
 #include "base/log.hpp"
-#include "daemon/blob/cookies.hpp"
 #include "daemon/control/status_metrics.hpp"
-#include "daemon/front_end/library_door.hpp"
-#include "protocol/cachefiles_device.hpp"
-#include "protocol/fuse_device.hpp"
+#include "daemon/front_end/library.hpp"
 #include "protocol/prepopulate.hpp"
 #include "sluice_config.h"
 #include "trust/hasher.hpp"
 
 #include <algorithm>
-#include <array>
 #include <csignal>
 #include <fmt/format.h>
 #include <grp.h>
@@ -55,23 +51,10 @@ fetcher::RegistryOptions registry_options(const Config& config)
     return options;
 }
 
-protocol::DeviceConfig device_config(const Config& config)
+/// Of the memory budget, hash trees have a quarter: it proves 4 GiB of data at the default of 32 MiB.
+constexpr std::uint64_t tree_share(std::uint64_t memory_budget) noexcept
 {
-    protocol::DeviceConfig device;
-    device.cache_dir = config.dir;
-    device.tag = config.tag;
-    device.limits = {
-        config.blocks.run,
-        config.blocks.cull,
-        config.blocks.stop,
-        config.files.run,
-        config.files.cull,
-        config.files.stop};
-    device.secctx = config.secctx;
-    if (config.kernel_debug != 0) {
-        device.debug = config.kernel_debug;
-    }
-    return device;
+    return memory_budget / 4;
 }
 
 Result<ControlServer::Options> control_options(const Config& config)
@@ -100,7 +83,9 @@ Daemon::Daemon(EventLoop& loop, const Config& config, protocol::KernelIo& io, st
     , io_{io}
     , sluicectl_{std::move(sluicectl)}
     , policy_{fill_policy(config)}
-    , buffers_{config.memory_budget, kChunkSize}
+    , buffers_{config.memory_budget - tree_share(config.memory_budget), kChunkSize}
+    , tree_budget_{tree_share(config.memory_budget)}
+    , space_{std::make_shared<protocol::Space>(config.dir.string(), CacheLimits{config.blocks, config.files})}
     , workers_{config.workers}
 {}
 
@@ -161,88 +146,64 @@ Result<void> Daemon::load_keys()
 void Daemon::make_services()
 {
     sources_ = std::make_unique<fetcher::Sources>(loop_, registry_options(config_), buffers_, &trust::sha256);
-    services_ = std::make_unique<FillServices>(FillServices{loop_, workers_, *sources_, trees_.get(), counters_});
-    catalogue_ = std::make_unique<Catalogue>(*services_);
+    mirrors_ = std::make_unique<fetcher::MirrorSet>(loop_, *sources_);
+    FilePlace place{config_.dir, cache_dir_->prefill(), volume_of(config_.domain_id)};
+    services_ = std::make_unique<FillServices>(FillServices{
+        loop_, workers_, *mirrors_, trees_.get(), counters_, tree_budget_, space_, std::move(place)});
+    blobs_ = std::make_unique<Blobs>(*services_, policy_);
+    blobs_->on_use = [this](const Digest& identity) {
+        if (auto* entry = catalogue_.find(identity); entry != nullptr) {
+            entry->stored_bytes.reset();
+        }
+    };
     front_ends_ = std::make_unique<FrontEnds>();
 }
 
-Result<void> Daemon::start_front_end(std::string name, std::unique_ptr<protocol::Device> device)
+Result<void> Daemon::start_front_end(std::unique_ptr<protocol::FrontEnd> front_end)
 {
-    auto objects = std::make_unique<ObjectService>(*services_, policy_, *catalogue_, [this, name](const Error& why) {
-        log::error("{}: {}; what it serves has to be mounted again", name, why.text());
+    const auto& started = *front_end;
+    const auto capabilities = [&started] { return started.capabilities(); };
+    const auto lost = [this, &started](const Error& why) {
+        log::error("{}: {}; what it serves has to be mounted again", started.capabilities().name, why.text());
         stop(1);
-    });
-    return front_ends_->start(FrontEnd{std::move(name), std::move(device), std::move(objects)});
+    };
+    auto objects =
+        std::make_unique<ObjectService>(ObjectService::Parts{*services_, *blobs_, catalogue_, capabilities, lost});
+    return front_ends_->start({std::move(front_end), std::move(objects)});
 }
 
-Result<void> Daemon::try_cachefiles()
+Result<void> Daemon::start_mount_front_end(const FrontEndKind& kind)
 {
-    auto device = std::make_unique<protocol::CachefilesDevice>(loop_, io_, device_config(config_));
-    const auto& started_device = *device;
-    auto started = start_front_end("cachefiles", std::move(device));
+    const FrontEndParts parts{loop_, workers_, config_, io_, catalogue_};
+    auto started = start_front_end(kind.make(parts));
     if (started) {
-        can_restore_ = started_device.can_restore();
-        mount_front_end_.why = "/dev/cachefiles is there and takes on-demand mode";
-    }
-    return started;
-}
-
-Result<void> Daemon::try_fuse()
-{
-    protocol::FuseConfig fuse;
-    fuse.mount_base = config_.blobs_dir;
-    fuse.cache_dir = config_.dir;
-    fuse.private_dir = cache_dir_->prefill();
-    fuse.volume = volume_of(config_.domain_id);
-    fuse.size_of = [this](std::string_view cookie) -> std::optional<std::uint64_t> {
-        const auto* entry = catalogue_->find_cookie(cookie);
-        return entry == nullptr ? std::nullopt : std::optional{entry->tree->blob().erofs_size};
-    };
-    fuse.cookies = [this] {
-        std::vector<std::string> names;
-        for (const auto& [digest, entry] : catalogue_->entries()) {
-            names.push_back(cookie_of(digest));
-        }
-        return names;
-    };
-    auto device = std::make_unique<protocol::FuseDevice>(loop_, workers_, std::move(fuse));
-    const auto& started_device = *device;
-    auto started = start_front_end("fuse", std::move(device));
-    if (started) {
-        mount_front_end_.why = "/dev/fuse is there";
-        mount_front_end_.blobs_dir = started_device.directory().string();
+        const auto capabilities = front_ends_->all().back().front_end->capabilities();
+        mount_front_end_.name = capabilities.name;
+        mount_front_end_.why = kind.why;
+        mount_front_end_.blobs_dir = capabilities.blobs_dir;
+        mount_front_end_.needs_complete = capabilities.needs_complete;
+        mount_front_end_.can_restore = capabilities.can_restore;
     }
     return started;
 }
 
 Result<void> Daemon::start_front_ends()
 {
-    struct Candidate {
-        FrontEndMode mode;
-        const char* name;
-        Result<void> (Daemon::*start)();
-    };
-
-    constexpr std::array<Candidate, 2> kCandidates{
-        {{FrontEndMode::kCachefiles, "cachefiles", &Daemon::try_cachefiles},
-         {FrontEndMode::kFuse, "fuse", &Daemon::try_fuse}}};
     std::string faults;
-    for (const auto& candidate : kCandidates) {
+    for (const auto& candidate : mount_front_ends()) {
         if (config_.front_end != FrontEndMode::kAuto && config_.front_end != candidate.mode) {
-            mount_front_end_.refused.push_back({candidate.name, "the configuration asks for another one"});
+            mount_front_end_.refused.push_back({std::string{candidate.name}, "the configuration asks for another one"});
             continue;
         }
         if (!mount_front_end_.name.empty()) {
             mount_front_end_.refused.push_back(
-                {candidate.name, fmt::format("not needed: {} works", mount_front_end_.name)}
+                {std::string{candidate.name}, fmt::format("not needed: {} works", mount_front_end_.name)}
             );
             continue;
         }
-        if (auto started = (this->*candidate.start)(); started) {
-            mount_front_end_.name = candidate.name;
-        } else {
+        if (auto started = start_mount_front_end(candidate); !started) {
             log::info("no front end {}: {}", candidate.name, started.error().text());
-            mount_front_end_.refused.push_back({candidate.name, started.error().text()});
+            mount_front_end_.refused.push_back({std::string{candidate.name}, started.error().text()});
             faults += fmt::format("{}{}: {}", faults.empty() ? "" : "; ", candidate.name, started.error().text());
         }
     }
@@ -259,26 +220,22 @@ Result<void> Daemon::start_front_ends()
 
 void Daemon::make_image_service()
 {
-    OfflineFill::Place place{"cachefiles", config_.dir, cache_dir_->prefill(), volume_of(config_.domain_id)};
-    offline_ = std::make_unique<OfflineFill>(*services_, policy_, *front_ends_, std::move(place));
     ImageService::Options options;
     options.platform = fetcher::host_platform();
     options.lazy_only = config_.lazy_only;
-    CompleteBlob complete;
-    if (mount_front_end_.name == "cachefiles") {
-        complete = [this](std::shared_ptr<BlobTree> tree) { return offline_->complete(std::move(tree)); };
-    }
-    images_ = std::make_unique<ImageService>(*services_, *sources_, keys_, *catalogue_, *store_, complete, options);
+    options.needs_complete = mount_front_end_.needs_complete;
+    ImageService::Parts parts{loop_, workers_, *sources_, keys_, catalogue_, *blobs_, *store_, trees_.get()};
+    images_ = std::make_unique<ImageService>(parts, options);
 }
 
-Result<void> Daemon::start_library_door()
+Result<void> Daemon::start_library()
 {
-    auto library = make_library_device(loop_, workers_, config_, cache_dir_->prefill(), *catalogue_, images_->images());
+    auto library = make_library_front_end(loop_, workers_, config_, catalogue_, images_->images());
     if (!library) {
         return fail(library.error());
     }
     library_ = library->get();
-    return start_front_end("library", std::move(*library));
+    return start_front_end(std::move(*library));
 }
 
 Result<void> Daemon::start()
@@ -298,24 +255,17 @@ Result<void> Daemon::start()
         if (auto loaded = images_->load(); !loaded) {
             return loaded;
         }
-        if (auto started = start_library_door(); !started) {
+        if (auto started = start_library(); !started) {
             return started;
         }
         ControlApi::Parts parts{
-            loop_,
-            workers_,
-            config_,
-            counters_,
-            *catalogue_,
-            *images_,
-            *front_ends_,
-            *offline_,
-            mount_front_end_,
-            [this] { return device_status(); }};
+            loop_, workers_, config_, counters_, catalogue_, *images_, *blobs_, *front_ends_, mount_front_end_, [this] {
+                return front_end_status();
+            }};
         api_ = std::make_unique<ControlApi>(std::move(parts));
         add_fetch_metrics(api_->metrics(), [this] { return sources_->counters(); });
         add_library_metrics(api_->metrics(), [this] { return library_->socket_stats(); });
-        add_front_end_metrics(api_->metrics(), [this] { return front_ends_->all().front().device->stats(); });
+        add_front_end_metrics(api_->metrics(), [this] { return front_ends_->all().front().front_end->stats(); });
         const auto options = control_options(config_);
         if (!options) {
             return fail(options.error());
@@ -351,7 +301,7 @@ void Daemon::stop(int code)
     loop_.exit(code);
 }
 
-Json Daemon::device_status() const
+Json Daemon::front_end_status() const
 {
     Json keys = Json::array();
     for (const auto& [key, repositories] : keys_.keys()) {
@@ -360,7 +310,7 @@ Json Daemon::device_status() const
     utsname kernel{};
     const bool known = ::uname(&kernel) == 0;
     return {
-        {"kernel", {{"release", known ? kernel.release : "unknown"}, {"restore", can_restore_}}},
+        {"kernel", {{"release", known ? kernel.release : "unknown"}, {"restore", mount_front_end_.can_restore}}},
         {"trusted_keys", keys},
         {"library", describe_library(config_)},
     };

@@ -5,16 +5,18 @@
 #include "base/worker_pool.hpp"
 #include "cache/cache_dir.hpp"
 #include "cache/tree_store.hpp"
+#include "daemon/blob/blobs.hpp"
+#include "daemon/blob/tree_budget.hpp"
 #include "daemon/config/config.hpp"
 #include "daemon/control/control_api.hpp"
 #include "daemon/control/control_server.hpp"
 #include "daemon/front_end/front_ends.hpp"
-#include "daemon/front_end/offline_fill.hpp"
+#include "daemon/front_end/mount_front_ends.hpp"
 #include "daemon/image/image_service.hpp"
 #include "daemon/image/layer_reaper.hpp"
 #include "fetcher/source.hpp"
 #include "protocol/kernel_io.hpp"
-#include "protocol/socket_device.hpp"
+#include "protocol/library_front_end.hpp"
 #include "trust/key_ring.hpp"
 
 #include <memory>
@@ -27,7 +29,7 @@ namespace sluice::daemon {
 /// Loop thread only.
 class Daemon {
 public:
-    /// `io` stands between the device and the kernel; `sluicectl` is the program that the layer reaper runs.
+    /// `io` stands between cachefiles and the kernel; `sluicectl` is the program that the layer reaper runs.
     Daemon(EventLoop& loop, const Config& config, protocol::KernelIo& io, std::string sluicectl);
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
@@ -46,12 +48,11 @@ private:
     [[nodiscard]] Result<void> load_keys();
     void make_services();
     [[nodiscard]] Result<void> start_front_ends();
-    [[nodiscard]] Result<void> start_library_door();
-    [[nodiscard]] Result<void> start_front_end(std::string name, std::unique_ptr<protocol::Device> device);
-    [[nodiscard]] Result<void> try_cachefiles();
-    [[nodiscard]] Result<void> try_fuse();
+    [[nodiscard]] Result<void> start_library();
+    [[nodiscard]] Result<void> start_front_end(std::unique_ptr<protocol::FrontEnd> front_end);
+    [[nodiscard]] Result<void> start_mount_front_end(const FrontEndKind& kind);
     void make_image_service();
-    [[nodiscard]] Json device_status() const;
+    [[nodiscard]] Json front_end_status() const;
 
     EventLoop& loop_;
     const Config& config_;
@@ -64,16 +65,18 @@ private:
     std::unique_ptr<cache::TreeStore> trees_;
     trust::KeyRing keys_;
     BufferPool buffers_; ///< outlives the workers, whose jobs hold buffers
+    TreeBudget tree_budget_;
+    std::shared_ptr<protocol::Space> space_;
     WorkerPool workers_;
     std::unique_ptr<fetcher::Sources> sources_;
+    std::unique_ptr<fetcher::MirrorSet> mirrors_;
     std::unique_ptr<FillServices> services_; ///< what the services below share
     std::unique_ptr<ImageStore> store_;
-    std::unique_ptr<Catalogue> catalogue_;
+    Catalogue catalogue_;
+    std::unique_ptr<Blobs> blobs_;
     std::unique_ptr<FrontEnds> front_ends_;
     MountFrontEnd mount_front_end_;
-    bool can_restore_ = false;                  ///< the kernel delivers unanswered requests again
-    protocol::SocketDevice* library_ = nullptr; ///< one of front_ends_
-    std::unique_ptr<OfflineFill> offline_;
+    protocol::LibraryFrontEnd* library_ = nullptr; ///< one of front_ends_
     std::unique_ptr<ImageService> images_;
     std::unique_ptr<ControlApi> api_;
     std::unique_ptr<LayerReaper> reaper_;

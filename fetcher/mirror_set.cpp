@@ -150,6 +150,9 @@ Task<Result<void>> MirrorSet::rotate(Job& job, Relay& relay)
 
 void MirrorSet::drop_convicted(Job& job, ByteRange rest) const
 {
+    if (job.known == 1) {
+        return; // there is nobody else to ask, and it may have been mended
+    }
     const auto is_convicted = [&](const std::string& repository) {
         if (!blames_.convicted(repository, job.digest, rest, options_.now())) {
             return false;

@@ -32,8 +32,8 @@ public:
     MirrorSet(EventLoop& loop, BlobSource& source, MirrorOptions options = {});
 
     /// As BlobSource::fetch(), from whichever of `repositories` (in order of preference) has it. Errors: of a single
-    /// repository its own; kCorrupt at once when every repository has been blamed twice for all of `range`; kNotFound
-    /// (kDenied) when all say so; kTimeout at the deadline, with what the last one said.
+    /// repository its own; kCorrupt at once when each of several repositories has been blamed twice for all of `range`
+    /// within a second; kNotFound (kDenied) when all say so; kTimeout at the deadline, with what the last one said.
     [[nodiscard]] Task<Result<void>> fetch(
         std::vector<std::string> repositories,
         Digest digest,

@@ -8,6 +8,7 @@ namespace sluice::fetcher {
 namespace {
 
 constexpr milliseconds kMemory{60'000};
+constexpr milliseconds kConviction{1000};
 constexpr std::size_t kMaxRecords = 1024;
 constexpr std::size_t kMaxRanges = 4096; ///< of one record
 
@@ -22,6 +23,7 @@ void SourceBlames::blame(const std::string& repository, const Digest& blob, Byte
     }
     auto& record = records_[std::move(key)];
     record.until = now + kMemory;
+    record.convicted_until = now + kConviction;
     if (record.once.ranges().size() >= kMaxRanges) {
         return; // suspected for long; nobody needs to know where else
     }
@@ -45,7 +47,7 @@ bool SourceBlames::suspected(const std::string& repository, const Digest& blob, 
 bool SourceBlames::convicted(const std::string& repository, const Digest& blob, ByteRange range, TimePoint now) const
 {
     const auto* record = find(repository, blob, now);
-    return record != nullptr && record->twice.contains(range);
+    return record != nullptr && now < record->convicted_until && record->twice.contains(range);
 }
 
 } // namespace sluice::fetcher

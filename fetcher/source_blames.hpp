@@ -12,7 +12,8 @@
 namespace sluice::fetcher {
 
 /// Which repositories have sent bytes of a blob that did not match the signed tree, and where. Once may have been the
-/// way here; twice at the same place is the source. Forgotten after a minute. A value, bounded; the clock is handed in.
+/// way here; twice at the same place is the source, for the next second: then it may have been mended. Forgotten after
+/// a minute. A value, bounded; the clock is handed in.
 /// Not thread-safe.
 class SourceBlames {
 public:
@@ -21,7 +22,7 @@ public:
     /// Whether it has sent any wrong byte of `blob` lately.
     [[nodiscard]] bool suspected(const std::string& repository, const Digest& blob, TimePoint now) const;
 
-    /// Whether all of `range` has come wrong from it twice.
+    /// Whether all of `range` has come wrong from it twice, the last time within a second.
     [[nodiscard]] bool
     convicted(const std::string& repository, const Digest& blob, ByteRange range, TimePoint now) const;
 
@@ -37,6 +38,7 @@ private:
         RangeSet once;
         RangeSet twice;
         TimePoint until;
+        TimePoint convicted_until;
     };
 
     [[nodiscard]] const Record* find(const std::string& repository, const Digest& blob, TimePoint now) const;

@@ -75,8 +75,8 @@ void add_triple(std::vector<std::string>& out, char prefix, unsigned run, unsign
 
 Result<void> validate(const CacheLimits& limits)
 {
-    const auto blocks = check_triple('b', limits.brun, limits.bcull, limits.bstop);
-    return blocks ? check_triple('f', limits.frun, limits.fcull, limits.fstop) : blocks;
+    const auto blocks = check_triple('b', limits.blocks.run, limits.blocks.cull, limits.blocks.stop);
+    return blocks ? check_triple('f', limits.files.run, limits.files.cull, limits.files.stop) : blocks;
 }
 
 Result<std::vector<std::string>> limit_commands(const CacheLimits& limits)
@@ -85,8 +85,8 @@ Result<std::vector<std::string>> limit_commands(const CacheLimits& limits)
         return fail(valid.error());
     }
     std::vector<std::string> commands;
-    add_triple(commands, 'b', limits.brun, limits.bcull, limits.bstop);
-    add_triple(commands, 'f', limits.frun, limits.fcull, limits.fstop);
+    add_triple(commands, 'b', limits.blocks.run, limits.blocks.cull, limits.blocks.stop);
+    add_triple(commands, 'f', limits.files.run, limits.files.cull, limits.files.stop);
     return commands;
 }
 

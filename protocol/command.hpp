@@ -4,6 +4,7 @@
 // after a newline, which the kernel would drop without a word.
 #pragma once
 
+#include "base/cache_limits.hpp"
 #include "base/ids.hpp"
 #include "base/result.hpp"
 
@@ -16,19 +17,6 @@
 namespace sluice::protocol {
 
 inline constexpr std::size_t kCommandMax = 4095; ///< bytes; PAGE_SIZE - 1
-
-/// Free space and free inodes in per cent of the whole file system, cachefilesd's meaning and defaults: culling stops
-/// above run, starts below cull; below stop nothing may be added.
-struct CacheLimits {
-    unsigned brun = 10;
-    unsigned bcull = 7;
-    unsigned bstop = 3;
-    unsigned frun = 10;
-    unsigned fcull = 7;
-    unsigned fstop = 3;
-
-    friend bool operator==(const CacheLimits&, const CacheLimits&) = default;
-};
 
 /// kInvalid unless stop < cull < run < 100 for both.
 [[nodiscard]] Result<void> validate(const CacheLimits& limits);

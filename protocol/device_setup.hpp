@@ -15,7 +15,8 @@ namespace sluice::protocol {
 
 struct DeviceConfig {
     std::filesystem::path cache_dir;
-    std::string tag = "sluice"; ///< must never change while old mounts linger: new ones would join the dead cache
+    std::string tag{
+        kDefaultCacheTag}; ///< must never change while old mounts linger: new ones would join the dead cache
     CacheLimits limits;
     std::string secctx;                 ///< none when empty
     std::optional<std::uint32_t> debug; ///< the kernel module's debug mask

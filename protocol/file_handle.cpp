@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <limits>
 #include <unistd.h>
 #include <utility>
@@ -67,6 +68,31 @@ Result<std::vector<ByteRange>> FileHandle::missing(ByteRange range) const
         return fail(found.error(), path_.string());
     }
     return found;
+}
+
+Result<void> FileHandle::read(std::uint64_t offset, std::span<std::byte> into) const
+{
+    for (std::size_t done = 0; done < into.size();) {
+        const auto rest = into.subspan(done);
+        const auto got = ::pread(fd_.get(), rest.data(), rest.size(), static_cast<off_t>(offset + done));
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return fail_errno(errno, path_.string());
+        }
+        if (got == 0) {
+            return fail(
+                ErrorKind::kInternal, fmt::format("{}: it ends before {}", path_.string(), offset + into.size())
+            );
+        }
+        done += static_cast<std::size_t>(got);
+    }
+    if (!direct_) {
+        (void
+        )::posix_fadvise(fd_.get(), static_cast<off_t>(offset), static_cast<off_t>(into.size()), POSIX_FADV_DONTNEED);
+    }
+    return {};
 }
 
 Result<void> FileHandle::sync()

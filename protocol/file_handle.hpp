@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/unique_fd.hpp"
-#include "protocol/device.hpp"
+#include "protocol/object_handle.hpp"
 
 #include <filesystem>
 #include <memory>
@@ -10,8 +10,8 @@
 
 namespace sluice::protocol {
 
-/// A sparse ordinary file as an object: for filling blobs offline, and for tests. Opened with O_DIRECT where the file
-/// system has it. Thread-safe.
+/// A blob's backing file, opened by the daemon itself: sparse, and with O_DIRECT where the file system has it.
+/// Thread-safe.
 class FileHandle final : public ObjectHandle {
 public:
     /// Opens `path`, creating it with mode 0600 where it does not exist, and sets its length to `size` rounded up to
@@ -27,6 +27,10 @@ public:
 
     [[nodiscard]] Result<void> write(std::uint64_t offset, std::span<const std::byte> data) override;
     [[nodiscard]] Result<std::vector<ByteRange>> missing(ByteRange range) const override;
+
+    /// All of `into` from `offset` on: multiples of kBlockSize, memory aligned to it. kInternal when the file ends
+    /// before. Leaves nothing of it in the page cache.
+    [[nodiscard]] Result<void> read(std::uint64_t offset, std::span<std::byte> into) const;
 
     /// Makes data, holes and attributes durable.
     [[nodiscard]] Result<void> sync();

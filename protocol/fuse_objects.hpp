@@ -2,89 +2,64 @@
 #pragma once
 
 #include "base/function.hpp"
-#include "protocol/device.hpp"
-#include "protocol/file_handle.hpp"
+#include "protocol/front_end.hpp"
 #include "protocol/fuse_reader.hpp"
 #include "protocol/fuse_request.hpp"
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <unordered_map>
-#include <vector>
 
 namespace sluice::protocol {
 
-/// The blobs that are open through the FUSE file system, each once however many have it open, and the answers that go
-/// back to them. Loop thread only.
+/// The openings of blobs through the FUSE file system, one object for each open file, and the answers that go back to
+/// them. An object's id is the open file's handle. Loop thread only.
 class FuseObjects final : public Answerer {
 public:
-    /// `dropped`: the core has accepted the object, and nobody wants it any more. Called from within answers, so it
-    /// must only take notes or defer.
-    /// `ask_again`: the core took a range for present that has a hole. Called on workers; copied to them.
-    FuseObjects(
-        FuseReader reader,
-        DeviceStats& stats,
-        UniqueFunction<void(ObjectId)> dropped,
-        std::function<void(std::uint64_t inode, ByteRange range, FuseRequest request)> ask_again
-    );
+    /// What comes up while something is answered.
+    struct Events {
+        /// The core has accepted an opening whose opener was killed meanwhile. Called from within answers, so it must
+        /// only take notes or defer.
+        UniqueFunction<void(ObjectId)> dropped;
+        /// The core took a range for present, and a worker has found a hole in it. Called on workers; copied to them.
+        std::function<void(ObjectId, ByteRange, FuseRequest)> found_hole;
+    };
 
-    /// Adds an opener to an object that is open, or about to be; gives `request` back when there is none.
-    [[nodiscard]] bool join(std::uint64_t inode, FuseRequest& request);
+    FuseObjects(FuseReader reader, FrontEndStats& stats, Events events);
 
-    /// A new object of `size` bytes, with its first opener, who waits for answer_open().
-    ObjectId begin(std::uint64_t inode, std::uint64_t size, FuseRequest request);
+    /// A new object, whose opener waits for answer_open().
+    [[nodiscard]] ObjectId begin(FuseRequest opener);
 
-    /// The object will not be opened: all who wait for it get `code`.
-    void refuse(ObjectId object, int code);
+    /// Takes note of somebody who sleeps until `range` is there. `has_looked`: a hole that is there when the READ is
+    /// answered is an error. Nothing when the READ is answered already: by an error, or because it is beyond the end.
+    [[nodiscard]] std::optional<MessageId>
+    add_read(ObjectId object, ByteRange range, FuseRequest request, bool has_looked);
 
-    void set_file(ObjectId object, std::shared_ptr<FileHandle> file);
+    /// False when it was not open.
+    [[nodiscard]] bool release(ObjectId object) { return open_.erase(object) != 0; }
 
-    /// Takes note of somebody who sleeps until `range` is there. Nothing when that is answered already: by an error, or
-    /// because it is beyond the end.
-    [[nodiscard]] std::optional<std::pair<ObjectId, MessageId>>
-    add_read(std::uint64_t inode, ByteRange range, FuseRequest request);
+    [[nodiscard]] std::size_t size() const noexcept { return open_.size() + opening_.size(); }
 
-    /// The core is looking for the data of this READ: what is missing at its answer could not be had. For READs that
-    /// are answered already, nothing happens.
-    void taken_up(MessageId message);
-
-    /// One opener less; yields the object if that was the last one, and forgets it.
-    [[nodiscard]] std::optional<ObjectId> release(std::uint64_t inode);
-
-    [[nodiscard]] std::size_t size() const noexcept { return objects_.size(); }
-
-    void answer_open(ObjectId object, MessageId message, Result<std::uint64_t> size) override;
-    void answer_read(ObjectId object, MessageId message) override;
+    void answer_open(ObjectId object, MessageId message, Result<OpenedBlob> outcome) override;
+    void answer_read(ObjectId object, MessageId message, Result<void> outcome) override;
 
 private:
-    struct Object {
-        std::uint64_t inode = 0;
-        std::uint64_t size = 0;
-        std::shared_ptr<FileHandle> file;
-        bool open = false;
-        unsigned openers = 0;
-        std::vector<FuseRequest> opening; ///< who waits until it is open
-    };
-
     struct Read {
-        ObjectId object;
         ByteRange range;
         FuseRequest request;
-        bool taken_up = false;
+        bool has_looked = false;
     };
 
-    [[nodiscard]] Object* find(std::uint64_t inode);
-
     FuseReader reader_;
-    DeviceStats& stats_;
-    UniqueFunction<void(ObjectId)> dropped_;
-    std::function<void(std::uint64_t, ByteRange, FuseRequest)> ask_again_;
+    FrontEndStats& stats_;
+    Events events_;
+    std::unordered_map<ObjectId, FuseRequest> opening_;
+    std::unordered_map<ObjectId, OpenedBlob> open_;
+    std::unordered_map<MessageId, Read> reads_;
     std::uint32_t last_object_ = 0;
     std::uint32_t last_message_ = 0;
-    std::unordered_map<ObjectId, Object> objects_;
-    std::unordered_map<std::uint64_t, ObjectId> by_inode_;
-    std::unordered_map<MessageId, Read> reads_;
 };
 
 } // namespace sluice::protocol

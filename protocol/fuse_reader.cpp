@@ -4,31 +4,10 @@
 #include "base/aligned_buffer.hpp"
 
 #include <cerrno>
-#include <fcntl.h>
-#include <unistd.h>
 
 namespace sluice::protocol {
 
 namespace {
-
-/// All of `range`, which is aligned, into `into`; false when the file has less or does not let itself be read.
-bool read_blocks(const FileHandle& file, ByteRange range, std::span<std::byte> into)
-{
-    for (std::size_t done = 0; done < into.size();) {
-        const auto rest = into.subspan(done);
-        const auto got = ::pread(file.fd(), rest.data(), rest.size(), static_cast<off_t>(range.begin() + done));
-        if (got <= 0 && (got == 0 || errno != EINTR)) {
-            return false;
-        }
-        done += static_cast<std::size_t>(std::max<ssize_t>(got, 0));
-    }
-    if (!file.direct()) {
-        (void)::posix_fadvise(
-            file.fd(), static_cast<off_t>(range.begin()), static_cast<off_t>(range.size()), POSIX_FADV_DONTNEED
-        );
-    }
-    return true;
-}
 
 void serve(FuseRequest request, const FileHandle& file, ByteRange range, FuseReader::OnHole on_hole)
 {
@@ -49,7 +28,7 @@ void serve(FuseRequest request, const FileHandle& file, ByteRange range, FuseRea
         buffer = AlignedBuffer::allocate(blocks.size());
     }
     buffer.set_size(blocks.size());
-    if (!read_blocks(file, blocks, buffer.bytes())) {
+    if (!file.read(blocks.begin(), buffer.bytes())) {
         request.error(EIO);
         return;
     }

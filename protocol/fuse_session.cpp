@@ -90,14 +90,14 @@ struct FuseCallbacks {
         operations(request).open(owned(request), inode);
     }
 
-    static void read(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset, fuse_file_info*) noexcept
+    static void read(fuse_req_t request, fuse_ino_t, size_t size, off_t offset, fuse_file_info* file) noexcept
     {
-        operations(request).read(owned(request), inode, static_cast<std::uint64_t>(offset), size);
+        operations(request).read(owned(request), file->fh, static_cast<std::uint64_t>(offset), size);
     }
 
-    static void release(fuse_req_t request, fuse_ino_t inode, fuse_file_info*) noexcept
+    static void release(fuse_req_t request, fuse_ino_t, fuse_file_info* file) noexcept
     {
-        operations(request).release(owned(request), inode);
+        operations(request).release(owned(request), file->fh);
     }
 
     static void readdir(fuse_req_t request, fuse_ino_t, size_t size, off_t offset, fuse_file_info*) noexcept

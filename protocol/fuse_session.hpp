@@ -25,9 +25,10 @@ public:
     virtual void lookup(FuseRequest request, std::string name) = 0;
     virtual void get_attributes(FuseRequest request, std::uint64_t inode) = 0;
     virtual void open(FuseRequest request, std::uint64_t inode) = 0;
-    virtual void read(FuseRequest request, std::uint64_t inode, std::uint64_t offset, std::size_t size) = 0;
+    /// `handle` is what the open() was answered with.
+    virtual void read(FuseRequest request, std::uint64_t handle, std::uint64_t offset, std::size_t size) = 0;
     /// One for each answered open().
-    virtual void release(FuseRequest request, std::uint64_t inode) = 0;
+    virtual void release(FuseRequest request, std::uint64_t handle) = 0;
     virtual void list(FuseRequest request, std::uint64_t from, std::size_t room) = 0;
 
     /// The file system is gone: unmounted everywhere, or its connection was cut.

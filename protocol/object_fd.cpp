@@ -2,6 +2,7 @@
 #include "protocol/object_fd.hpp"
 
 #include "protocol/block_io.hpp"
+#include "protocol/space.hpp"
 
 #include <cassert>
 #include <cerrno>
@@ -52,14 +53,6 @@ Failure closed_failure()
 }
 
 } // namespace
-
-bool below_stop(const struct statvfs& fs, const CacheLimits& limits) noexcept
-{
-    const auto below = [](std::uint64_t available, std::uint64_t total, unsigned per_cent) {
-        return total != 0 && available < total / 100 * per_cent;
-    };
-    return below(fs.f_bavail, fs.f_blocks, limits.bstop) || below(fs.f_ffree, fs.f_files, limits.fstop);
-}
 
 ObjectFd::ObjectFd(KernelIo& io, UniqueFd fd, std::shared_ptr<const CacheSpace> space)
     : io_{io}, space_{std::move(space)}, fd_{std::move(fd)}

@@ -3,8 +3,9 @@
 
 #include "base/unique_fd.hpp"
 #include "protocol/command.hpp"
-#include "protocol/device.hpp"
 #include "protocol/kernel_io.hpp"
+#include "protocol/object_handle.hpp"
+#include "protocol/pending.hpp"
 
 #include <memory>
 #include <mutex>
@@ -17,9 +18,6 @@ struct CacheSpace {
     std::string cache_dir;
     CacheLimits limits;
 };
-
-/// True when `fs` is below the stop limits, so that the kernel refuses writes for want of space.
-[[nodiscard]] bool below_stop(const struct statvfs& fs, const CacheLimits& limits) noexcept;
 
 /// The anonymous descriptor of one generation of an object. Revocable: whoever holds the handle cannot keep the
 /// descriptor from being closed, which the kernel waits for before the blob can be mounted again. Thread-safe.

@@ -9,7 +9,7 @@
 
 namespace sluice::protocol {
 
-OpenObjects::OpenObjects(KernelIo& io, int device, DeviceStats& stats, Events events)
+OpenObjects::OpenObjects(KernelIo& io, int device, FrontEndStats& stats, Events events)
     : io_{io}, device_{device}, stats_{stats}, events_{std::move(events)}
 {}
 
@@ -46,10 +46,10 @@ int OpenObjects::send(const std::string& command)
     return code;
 }
 
-void OpenObjects::answer_open(ObjectId object, MessageId message, Result<std::uint64_t> size)
+void OpenObjects::answer_open(ObjectId object, MessageId message, Result<OpenedBlob> outcome)
 {
     const bool known = contains(object);
-    auto command = size ? copen_command(message, *size) : fail(size.error());
+    auto command = outcome ? copen_command(message, outcome->size) : fail_errno(errno_of(outcome.error()), "refused");
     if (!known && command) {
         command = fail_errno(ESTALE, "closed before it was opened");
     }
@@ -65,7 +65,7 @@ void OpenObjects::answer_open(ObjectId object, MessageId message, Result<std::ui
         return;
     }
     drop(object);
-    if (known && size) {
+    if (known && outcome) {
         events_.dropped(object);
     }
 }
@@ -79,7 +79,7 @@ void OpenObjects::refuse_open(MessageId message, int code)
     }
 }
 
-void OpenObjects::answer_read(ObjectId object, MessageId message)
+void OpenObjects::answer_read(ObjectId object, MessageId message, Result<void>)
 {
     const auto at = objects_.find(object);
     if (at == objects_.end()) {

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "base/function.hpp"
-#include "protocol/device.hpp"
-#include "protocol/device_stats.hpp"
+#include "protocol/front_end.hpp"
+#include "protocol/front_end_stats.hpp"
 #include "protocol/kernel_io.hpp"
 #include "protocol/object_fd.hpp"
 
@@ -24,7 +24,7 @@ public:
         UniqueFunction<void(const std::string&)> trouble; ///< something worth a line
     };
 
-    OpenObjects(KernelIo& io, int device, DeviceStats& stats, Events events);
+    OpenObjects(KernelIo& io, int device, FrontEndStats& stats, Events events);
 
     /// False when an object of that id was there; it is closed and replaced.
     bool insert(ObjectId object, std::shared_ptr<ObjectFd> fd);
@@ -36,8 +36,9 @@ public:
 
     [[nodiscard]] std::size_t size() const noexcept { return objects_.size(); }
 
-    void answer_open(ObjectId object, MessageId message, Result<std::uint64_t> size) override;
-    void answer_read(ObjectId object, MessageId message) override;
+    void answer_open(ObjectId object, MessageId message, Result<OpenedBlob> outcome) override;
+    /// The kernel looks for itself: where the READ has failed, it finds the hole, and its reader gets EIO.
+    void answer_read(ObjectId object, MessageId message, Result<void> outcome) override;
 
     /// For an OPEN that never got as far as an object.
     void refuse_open(MessageId message, int code);
@@ -49,7 +50,7 @@ private:
 
     KernelIo& io_;
     int device_;
-    DeviceStats& stats_;
+    FrontEndStats& stats_;
     Events events_;
     std::unordered_map<ObjectId, std::shared_ptr<ObjectFd>> objects_;
 };

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The two obligations. A weak answerer that is still set means "not yet answered": answering takes it out first, so
-// that nothing which the answer sets off can answer a second time.
-#include "protocol/device.hpp"
+// A weak answerer that is still set means "not yet answered": answering takes it out first, so that nothing which the
+// answer sets off can answer a second time.
+#include "protocol/pending.hpp"
 
-#include <cassert>
 #include <cerrno>
 #include <utility>
 
@@ -17,7 +16,7 @@ PendingRead::PendingRead(std::weak_ptr<Answerer> answerer, ObjectId object, Mess
 PendingRead& PendingRead::operator=(PendingRead&& other) noexcept
 {
     if (this != &other) {
-        complete();
+        cancel();
         answerer_ = std::move(other.answerer_);
         object_ = other.object_;
         message_ = other.message_;
@@ -27,14 +26,21 @@ PendingRead& PendingRead::operator=(PendingRead&& other) noexcept
 
 PendingRead::~PendingRead()
 {
-    complete();
+    cancel();
 }
 
-void PendingRead::complete()
+void PendingRead::cancel() noexcept
+{
+    if (!answerer_.expired()) {
+        complete(fail(ErrorKind::kCancelled, "the READ was dropped"));
+    }
+}
+
+void PendingRead::complete(Result<void> outcome)
 {
     const auto answerer = std::exchange(answerer_, {}).lock();
     if (answerer) {
-        answerer->answer_read(object_, message_);
+        answerer->answer_read(object_, message_, std::move(outcome));
     }
 }
 
@@ -45,7 +51,7 @@ PendingOpen::PendingOpen(std::weak_ptr<Answerer> answerer, ObjectId object, Mess
 PendingOpen& PendingOpen::operator=(PendingOpen&& other) noexcept
 {
     if (this != &other) {
-        reject(EIO);
+        reject(Error::from_errno(EIO, "the OPEN was dropped"));
         answerer_ = std::move(other.answerer_);
         object_ = other.object_;
         message_ = other.message_;
@@ -55,24 +61,48 @@ PendingOpen& PendingOpen::operator=(PendingOpen&& other) noexcept
 
 PendingOpen::~PendingOpen()
 {
-    reject(EIO);
-}
-
-void PendingOpen::accept(std::uint64_t size)
-{
-    const auto answerer = std::exchange(answerer_, {}).lock();
-    if (answerer) {
-        answerer->answer_open(object_, message_, size);
+    if (!answerer_.expired()) {
+        reject(Error::from_errno(EIO, "the OPEN was dropped"));
     }
 }
 
-void PendingOpen::reject(int code)
+void PendingOpen::accept(OpenedBlob blob)
 {
-    assert(code >= 1 && code <= 4095);
     const auto answerer = std::exchange(answerer_, {}).lock();
     if (answerer) {
-        answerer->answer_open(object_, message_, fail_errno(code, "rejected"));
+        answerer->answer_open(object_, message_, std::move(blob));
     }
+}
+
+void PendingOpen::reject(Error why)
+{
+    const auto answerer = std::exchange(answerer_, {}).lock();
+    if (answerer) {
+        answerer->answer_open(object_, message_, fail(std::move(why)));
+    }
+}
+
+int errno_of(const Error& error) noexcept
+{
+    switch (error.kind()) {
+    case ErrorKind::kNoSpace:
+        return error.code() == ENOMEM || error.code() == EMFILE || error.code() == ENFILE ? error.code() : ENOSPC;
+    case ErrorKind::kTimeout:
+        return ETIMEDOUT;
+    case ErrorKind::kCorrupt:
+        return EBADMSG;
+    case ErrorKind::kNotFound:
+        return error.code() == ENOENT ? ENOENT : ENODATA;
+    case ErrorKind::kDenied:
+        return EACCES;
+    case ErrorKind::kTransient:
+    case ErrorKind::kCancelled:
+    case ErrorKind::kInvalid:
+    case ErrorKind::kUnsupported:
+    case ErrorKind::kInternal:
+        break;
+    }
+    return EIO;
 }
 
 } // namespace sluice::protocol

@@ -20,7 +20,7 @@ namespace {
 constexpr int kMessagesPerTurn = 32;
 constexpr std::size_t kCancelledShare = 4; ///< times as many READs as may be unanswered may still be under way
 
-int errno_of(const Error& error, int otherwise)
+int refusal_of(const Error& error, int otherwise)
 {
     return error.code() > 0 && error.code() <= 4095 ? -error.code() : -otherwise;
 }
@@ -125,7 +125,7 @@ void SocketClient::handle(const SocketMessage& message)
         ++with_.stats.malformed;
         end("it does not begin with HELLO");
     } else if (const auto* blob = std::get_if<SocketOpenBlob>(&message)) {
-        open(SLUICE_WIRE_OPEN_BLOB, blob->id, blob->digest);
+        open(SLUICE_WIRE_OPEN_BLOB, blob->id, with_.names.find_blob(blob->digest));
     } else if (const auto* image = std::get_if<SocketOpenImage>(&message)) {
         open(SLUICE_WIRE_OPEN_IMAGE, image->id, with_.names.find_part(image->reference, image->layer, image->device));
     } else if (const auto* read = std::get_if<SocketRead>(&message)) {
@@ -170,17 +170,14 @@ bool SocketClient::take_request(std::uint16_t opcode, WireId id, std::uint32_t o
     return true;
 }
 
-void SocketClient::open(std::uint16_t opcode, WireId id, const Result<Digest>& digest)
+void SocketClient::open(std::uint16_t opcode, WireId id, const Result<std::string>& cookie)
 {
     ++with_.stats.opens;
-    if (!digest) {
+    if (!cookie) { // refused here, because the core writes a line for each OPEN that it refuses
         ++with_.stats.opens_rejected;
-        answer(encode_status(opcode, id, errno_of(digest.error(), ENOENT)));
-    } else if (!with_.names.has_blob(*digest)) { // asked here, because the core writes a line for each it refuses
-        ++with_.stats.opens_rejected;
-        answer(encode_status(opcode, id, -ENOENT));
+        answer(encode_status(opcode, id, refusal_of(cookie.error(), ENOENT)));
     } else if (take_request(opcode, id, 0)) {
-        with_.objects.open(*digest, weak_from_this(), id);
+        with_.objects.open(*cookie, weak_from_this(), id);
     }
 }
 
@@ -200,7 +197,7 @@ void SocketClient::opened(WireId id, Result<SocketOpened> outcome)
     }
     if (!outcome) {
         ++with_.stats.opens_rejected;
-        answer(encode_status(opcode, id, errno_of(outcome.error(), EIO)));
+        answer(encode_status(opcode, id, refusal_of(outcome.error(), EIO)));
         return;
     }
     ++with_.stats.opens_accepted;

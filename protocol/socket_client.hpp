@@ -34,9 +34,11 @@ struct SocketStats {
 
 /// What clients may name. Asked on the loop's thread; must not wait.
 struct SocketNames {
-    std::function<bool(const Digest&)> has_blob;
-    /// Which blob `layer` and `device` of a registered image are; the errno of the failure goes to the client.
-    std::function<Result<Digest>(const std::string& reference, std::uint32_t layer, std::uint32_t device)> find_part;
+    /// The cookie of the blob with this digest; the errno of the failure goes to the client, here as below.
+    std::function<Result<std::string>(const Digest&)> find_blob;
+    /// The cookie of `layer` and `device` of a registered image.
+    std::function<Result<std::string>(const std::string& reference, std::uint32_t layer, std::uint32_t device)>
+        find_part;
 };
 
 /// One client's connection. Nothing that it sends, or does not read, costs more than a bounded amount of memory and
@@ -77,7 +79,7 @@ private:
     void drain();
     void handle(const SocketMessage& message);
     void handle(const SocketHello& hello);
-    void open(std::uint16_t opcode, WireId id, const Result<Digest>& digest);
+    void open(std::uint16_t opcode, WireId id, const Result<std::string>& cookie);
     void handle(const SocketRead& read);
     void handle(const SocketClose& close);
     void handle(const SocketCancel& cancel);

@@ -97,10 +97,16 @@ std::filesystem::path file_of(const ExportRequest& request, const Part& part, bo
                                               : fmt::format("layer-{}.device-{}", part.layer, part.device));
 }
 
+/// Whether it is one of those by which the daemon says that bytes could not be had.
+bool is_of_a_read(const Error& error) noexcept
+{
+    return error.code() == EIO || error.code() == EBADMSG || error.code() == ENODATA || error.code() == EACCES;
+}
+
 /// What the daemon knows of why a blob could not be read.
 Error with_reason(ControlApi& daemon, const Error& error, const std::string& digest)
 {
-    if (const auto blobs = error.code() == EIO ? daemon.call("GET", "/v1/blobs") : fail(error)) {
+    if (const auto blobs = is_of_a_read(error) ? daemon.call("GET", "/v1/blobs") : fail(error)) {
         const auto* blob = find_blob(*blobs, digest);
         if (const auto reason = blob == nullptr ? std::string{} : last_error_of(*blob); !reason.empty()) {
             return Error{error.kind(), fmt::format("{}: {}", error.text(), reason), error.code()};

@@ -3,11 +3,15 @@
 
 #include "base/byte_range.hpp"
 #include "base/clock.hpp"
+#include "base/function.hpp"
 #include "base/task.hpp"
 #include "cache/fetch_planner.hpp"
+#include "daemon/blob/backing_file.hpp"
+#include "daemon/blob/blob_info.hpp"
 #include "daemon/blob/blob_tree.hpp"
-#include "daemon/blob/hole_map.hpp"
-#include "protocol/device.hpp"
+#include "daemon/blob/fill_services.hpp"
+#include "daemon/blob/presence.hpp"
+#include "daemon/blob/proved_fetch.hpp"
 
 #include <cstdint>
 #include <deque>
@@ -19,43 +23,44 @@
 
 namespace sluice::daemon {
 
-struct FillPolicy {
-    milliseconds read_deadline{30'000}; ///< a READ is answered this long after it came, whatever has happened
-    cache::ReadPolicy read;
-    milliseconds failure_memory{1000}; ///< the kernel asks again after a failure: answered at once within this time
-};
-
-/// Fills one opened blob: fetch what READs miss (and what they will miss next), prove it, write it, answer.
-/// Every byte is fetched by one fetch at a time; later READs of the same range wait for it. Loop thread only.
+/// Fills one blob: fetches what its readers miss, and what they will miss next; has it proved and written; answers.
+/// Every byte is fetched by one fetch at a time, and whoever wants it meanwhile waits for that one. Loop thread only.
 ///
-/// Destroying it cancels the fetches and answers the READs; writes that workers have begun end on their own.
+/// Destroying it cancels the fetches and answers the readers; writes that workers have begun end on their own.
 class BlobFiller {
 public:
-    BlobFiller(
-        FillServices& services,
-        const FillPolicy& policy,
-        std::shared_ptr<BlobTree> tree,
-        std::shared_ptr<protocol::ObjectHandle> handle
-    );
+    using Done = UniqueFunction<void(Result<void>)>;
+
+    /// The parts of one blob; all outlive the filler.
+    struct Parts {
+        FillServices& services;
+        const FillPolicy& policy;
+        const BlobInfo& blob;
+        BlobTree& tree;
+        Presence& presence;
+        std::shared_ptr<BackingFile> file;
+    };
+
+    explicit BlobFiller(Parts parts);
     BlobFiller(const BlobFiller&) = delete;
     BlobFiller& operator=(const BlobFiller&) = delete;
     ~BlobFiller();
 
-    [[nodiscard]] const BlobInfo& blob() const noexcept { return tree_->blob(); }
+    /// `done` is called exactly once, from within or later, but before the read deadline has passed: with success when
+    /// all of `wanted` inside the blob is in the file. `reader` is who asks, for drop(). `found_hole`: see
+    /// protocol::ReadRequest.
+    void read(const void* reader, ByteRange wanted, bool found_hole, Done done);
 
-    /// `found_hole`: see protocol::ReadRequest.
-    void read(ByteRange wanted, protocol::PendingRead pending, bool found_hole = true);
+    /// The READs of `reader` that wait are answered with kCancelled; what is being fetched for them goes on.
+    void drop(const void* reader);
 
     /// Loads the top of the hash tree, so that the first READ need not wait for it.
     void warm_up();
 
-    /// Brings in everything that is missing. Ends with the first failure.
-    [[nodiscard]] Task<Result<void>> fill_all();
+    /// Until all of `range` (inside the blob) is in the file.
+    [[nodiscard]] Task<Result<void>> fill(ByteRange range, Urgency urgency);
 
-    /// The backing file; for who asks it something on a worker.
-    [[nodiscard]] const std::shared_ptr<protocol::ObjectHandle>& handle() const noexcept { return handle_; }
-
-    [[nodiscard]] std::size_t reads_waiting() const noexcept { return waiting_.size(); }
+    [[nodiscard]] std::size_t reads_waiting() const noexcept { return reads_.size(); }
 
     [[nodiscard]] std::uint64_t bytes_in_flight() const noexcept { return in_flight_.size(); }
 
@@ -64,47 +69,62 @@ public:
 
 private:
     struct Waiting {
+        const void* reader = nullptr;
+        std::uint64_t number = 0;
         ByteRange wanted;
-        protocol::PendingRead pending;
+        Done done;
         Deadline deadline;
-        bool failed = false;
+        bool looking = true; ///< until it is known what is missing
+        Result<void> outcome;
     };
+
+    using Queue = std::list<Waiting>;
 
     struct Failure {
         ByteRange range; ///< what could not be had, of what somebody wanted
         TimePoint until;
+        Error why;
     };
 
-    class Fetch; // one range on its way from the registry to the disk
-
-    [[nodiscard]] bool failed_lately(const std::vector<ByteRange>& missing);
+    Task<void> look_and_go(std::uint64_t number, ByteRange range, bool found_hole);
+    void go(Queue::iterator waiting, const std::vector<ByteRange>& missing);
+    void answer(Queue& queue, Queue::iterator waiting, Result<void> outcome);
+    [[nodiscard]] const Error* failed_lately(const std::vector<ByteRange>& missing);
     void note(ByteRange range, const Error& why);
+
+    void start_demand(ByteRange planned, ByteRange wanted, const std::vector<ByteRange>& missing, Deadline deadline);
     void start_fetches(const std::vector<ByteRange>& ranges, fetcher::FetchTerms terms);
-    Task<Result<void>> run_fetch(ByteRange range, fetcher::FetchTerms terms);
-    Task<Result<void>> fetch_once(ByteRange range, fetcher::FetchTerms terms);
-    Task<Result<void>> fetch_from(std::string repository, ByteRange range, fetcher::FetchTerms terms);
+    void start_known(ByteRange range, const std::vector<ByteRange>& missing, fetcher::FetchTerms terms);
+    Task<void> look_and_start(ByteRange range, fetcher::FetchTerms terms);
+    Task<void> run_fetch(ByteRange range, fetcher::FetchTerms terms);
+    Task<Result<void>> fetch_rest(ByteRange range, fetcher::FetchTerms terms);
     [[nodiscard]] std::optional<Deadline> longest_wait(ByteRange range, Deadline beyond) const;
-    void landed(ByteRange range);
+    [[nodiscard]] Urgency urgency_of(ByteRange range, Urgency otherwise) const;
+
+    void landed(ByteRange range, std::uint64_t generation);
     void gave_up(ByteRange range, const Error& why);
     void answer_settled(ByteRange touched);
+    void settle(Queue& queue, ByteRange touched);
+    void settle(Queue& queue, Queue::iterator waiting);
     void answer_overdue();
     void arm_timer();
 
     FillServices& services_;
     const FillPolicy& policy_;
-    std::shared_ptr<BlobTree> tree_;
-    std::shared_ptr<protocol::ObjectHandle> handle_;
-    HoleMap holes_;
+    const BlobInfo& blob_;
+    BlobTree& tree_;
+    Presence& presence_;
+    std::shared_ptr<BackingFile> file_;
+    ProvedFetch fetch_;
     cache::ReadPlanner planner_;
     RangeSet in_flight_;
-    std::list<Waiting> waiting_; ///< in the order of their deadlines
+    Queue reads_; ///< READs, in the order of their deadlines
+    Queue jobs_;  ///< background work, which has none
+    std::uint64_t last_number_ = 0;
     std::deque<Failure> failures_;
     std::optional<Error> last_error_;
     Timer timer_;
     TaskScope fetches_; // last: its tasks touch all of the above
 };
-
-/// How many bytes of a blob of `size` bytes are in its backing file. Asks the file: for workers.
-[[nodiscard]] Result<std::uint64_t> bytes_present(const protocol::ObjectHandle& handle, std::uint64_t size);
 
 } // namespace sluice::daemon

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/blob/blob_tree.hpp"
 
+#include "base/log.hpp"
+#include "daemon/blob/tree_budget.hpp"
+
 #include <fmt/format.h>
+#include <iterator>
+#include <map>
 
 namespace sluice::daemon {
 
@@ -10,35 +15,54 @@ namespace {
 /// 64 leaf blocks are 256 KiB of tree, and prove 32 MiB of data: one more round trip every 32 MiB of a sequential read.
 constexpr std::uint64_t kLeafRun = 64;
 
-/// Hash blocks kept in memory for one blob; the rest comes back from the disk.
-constexpr std::size_t kTreeMemory = std::size_t{16} << 20;
-
 /// The levels of a tree whose parents have to be loaded first; 16 would be a tree over more than 2^100 bytes.
 constexpr int kMostLevels = 16;
+
+/// EROFS counts blocks in 32 bits.
+constexpr std::uint64_t kMostBytes = (std::uint64_t{1} << 32) * kBlockSize;
 
 class CollectSink final : public fetcher::ChunkSink {
 public:
     explicit CollectSink(std::size_t size) { bytes_.reserve(size); }
 
-    void on_chunk(std::uint64_t, AlignedBuffer chunk) override
+    void on_chunk(std::uint64_t offset, AlignedBuffer chunk) override
     {
+        if (sources_.empty() || sources_.rbegin()->second != source_) {
+            sources_.emplace(offset, source_);
+        }
         const auto data = chunk.bytes();
         bytes_.insert(bytes_.end(), data.begin(), data.end());
+    }
+
+    void on_source(const std::string& repository) override { source_ = repository; }
+
+    /// Who has sent the byte at `offset` of the blob, which must be inside of what came.
+    [[nodiscard]] const std::string& source_of(std::uint64_t offset) const
+    {
+        return std::prev(sources_.upper_bound(offset))->second;
     }
 
     [[nodiscard]] std::vector<std::byte> take() { return std::move(bytes_); }
 
 private:
     std::vector<std::byte> bytes_;
+    std::string source_;
+    std::map<std::uint64_t, std::string> sources_; ///< by the first byte of each
 };
 
 } // namespace
 
-Result<std::shared_ptr<BlobTree>> BlobTree::make(FillServices& services, BlobInfo blob)
+Result<std::unique_ptr<BlobTree>> BlobTree::make(FillServices& services, const BlobInfo& blob)
 {
     auto geometry = trust::MerkleGeometry::for_size(blob.erofs_size);
     if (!geometry) {
         return fail(geometry.error(), fmt::format("blob {}", blob.digest.to_string()));
+    }
+    if (blob.erofs_size > kMostBytes) {
+        return fail(
+            ErrorKind::kInvalid,
+            fmt::format("blob {}: {} bytes are more than EROFS can address", blob.digest.to_string(), blob.erofs_size)
+        );
     }
     if (blob.tree_offset > blob.blob_size || geometry->tree_size() > blob.blob_size - blob.tree_offset) {
         return fail(
@@ -52,18 +76,28 @@ Result<std::shared_ptr<BlobTree>> BlobTree::make(FillServices& services, BlobInf
             )
         );
     }
-    return std::make_shared<BlobTree>(services, std::move(blob), *geometry);
+    return std::make_unique<BlobTree>(services, blob, *geometry);
 }
 
-BlobTree::BlobTree(FillServices& services, BlobInfo blob, trust::MerkleGeometry geometry)
-    : services_{services}, blob_{std::move(blob)}, tree_{geometry, blob_.root}, loading_{services.loop}
+BlobTree::BlobTree(FillServices& services, const BlobInfo& blob, trust::MerkleGeometry geometry)
+    : services_{services}
+    , blob_{blob}
+    , identity_{identity_of(blob)}
+    , tree_{geometry, blob.root}
+    , loading_{services.loop}
 {}
+
+BlobTree::~BlobTree()
+{
+    services_.tree_budget.forget(*this);
+}
 
 Task<Result<void>> BlobTree::prepare(ByteRange data, Deadline deadline)
 {
     for (int level = 0; level < kMostLevels; ++level) {
         const auto runs = tree_.missing_for(data, kLeafRun);
         if (runs.empty()) {
+            services_.tree_budget.used(*this);
             co_return Result<void>{};
         }
         // One after the other: the runs of one level lie next to each other, and there is rarely more than one.
@@ -107,8 +141,8 @@ Task<bool> BlobTree::load_from_disk(trust::TreeRun run)
     if (services_.trees == nullptr) {
         co_return false;
     }
-    auto job = [store = services_.trees, digest = blob_.digest, run, expected = tree_.expected_of(run)] {
-        auto bytes = store->read(digest, run.bytes);
+    auto job = [store = services_.trees, identity = identity_, run, expected = tree_.expected_of(run)] {
+        auto bytes = store->read(identity, run.bytes);
         if (bytes && trust::first_mismatch(*bytes, expected)) {
             bytes.reset(); // damaged on disk: as good as absent
         }
@@ -119,32 +153,8 @@ Task<bool> BlobTree::load_from_disk(trust::TreeRun run)
         co_return false;
     }
     tree_.insert(run, *bytes);
+    services_.tree_budget.used(*this);
     co_return true;
-}
-
-void BlobTree::written(const void* by, ByteRange range) const
-{
-    for (const auto& [who, tell] : watchers_) {
-        if (who != by) {
-            tell(range);
-        }
-    }
-}
-
-Task<Result<std::vector<std::byte>>> BlobTree::fetch_bytes(ByteRange range, Deadline deadline)
-{
-    CollectSink sink{range.size()};
-    Result<void> fetched = fail(ErrorKind::kNotFound, "no repository is known to hold it");
-    const auto repositories = blob_.repositories; // set_repositories() may be called while we wait
-    for (const auto& repository : repositories) {
-        const fetcher::BlobLocation location{repository, blob_.digest, blob_.blob_size};
-        fetched = co_await services_.source.fetch(location, range, sink, deadline);
-        if (fetched) {
-            co_return sink.take();
-        }
-        (void)sink.take();
-    }
-    co_return fail(fetched.error());
 }
 
 Task<Result<void>> BlobTree::load(trust::TreeRun run, Deadline deadline)
@@ -153,26 +163,49 @@ Task<Result<void>> BlobTree::load(trust::TreeRun run, Deadline deadline)
     if (kept) {
         co_return Result<void>{};
     }
-    const ByteRange range{blob_.tree_offset + run.bytes.begin(), blob_.tree_offset + run.bytes.end()};
-    auto bytes = co_await fetch_bytes(range, deadline);
-    if (!bytes) {
-        co_return fail(bytes.error());
+    // As often as the mirrors still have somebody to ask; who sends wrong bytes is asked last from then on.
+    auto rounds = 2 * blob_.repositories.size();
+    for (;;) {
+        auto loaded = co_await fetch(run, deadline);
+        if (loaded || loaded.error().kind() != ErrorKind::kCorrupt || deadline.passed() || --rounds == 0) {
+            co_return loaded;
+        }
     }
+}
+
+Task<Result<void>> BlobTree::fetch(trust::TreeRun run, Deadline deadline)
+{
+    const ByteRange range{blob_.tree_offset + run.bytes.begin(), blob_.tree_offset + run.bytes.end()};
+    CollectSink sink{range.size()};
+    auto repositories = blob_.repositories;
+    const fetcher::FetchTerms terms{deadline};
+    auto fetched =
+        co_await services_.mirrors.fetch(std::move(repositories), blob_.digest, blob_.blob_size, range, sink, terms);
+    if (!fetched) {
+        co_return fetched;
+    }
+    const auto bytes = std::make_shared<const std::vector<std::byte>>(sink.take());
     services_.counters.tree_bytes_fetched += bytes->size();
-    if (const auto bad = trust::first_mismatch(*bytes, tree_.expected_of(run))) {
+    auto job = [bytes, expected = tree_.expected_of(run)] { return trust::first_mismatch(*bytes, expected); };
+    const auto bad = co_await services_.workers.run(services_.loop, std::move(job));
+    if (bad) {
         ++services_.counters.verify_failures;
-        co_return fail(
-            ErrorKind::kCorrupt,
-            fmt::format("hash block {} of level {} does not match its parent", run.first + *bad, run.level)
+        const auto& repository = sink.source_of(range.begin() + *bad * kBlockSize);
+        services_.mirrors.blame(repository, blob_.digest, range);
+        auto why = fmt::format(
+            "from {}: hash block {} of level {} does not match its parent", repository, run.first + *bad, run.level
         );
+        log::warning("blob {}: {}", blob_.digest.to_string(), why);
+        co_return fail(ErrorKind::kCorrupt, std::move(why));
     }
     tree_.insert(run, *bytes);
-    tree_.trim(kTreeMemory);
+    services_.tree_budget.used(*this);
     if (services_.trees != nullptr) {
-        services_.workers.submit([store = services_.trees, digest = blob_.digest, run, kept_bytes = std::move(*bytes)] {
+        auto keep = [store = services_.trees, identity = identity_, run, bytes] {
             // A cache of a cache: a failure only means another fetch some day.
-            (void)store->write(digest, run.bytes.begin(), kept_bytes);
-        });
+            (void)store->write(identity, run.bytes.begin(), *bytes);
+        };
+        services_.workers.submit(std::move(keep), Urgency::kBackground);
     }
     co_return Result<void>{};
 }

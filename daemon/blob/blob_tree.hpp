@@ -5,76 +5,59 @@
 #include "base/result.hpp"
 #include "base/single_flight.hpp"
 #include "base/task.hpp"
-#include "base/worker_pool.hpp"
-#include "cache/tree_store.hpp"
 #include "daemon/blob/blob_info.hpp"
-#include "daemon/blob/counters.hpp"
-#include "fetcher/blob_source.hpp"
+#include "daemon/blob/fill_services.hpp"
 #include "trust/merkle_tree.hpp"
 
+#include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
 
 namespace sluice::daemon {
 
-/// What every blob's machinery works with; owned by the composition root, which outlives all of it.
-struct FillServices {
-    EventLoop& loop;
-    WorkerPool& workers;
-    fetcher::BlobSource& source;
-    cache::TreeStore* trees; ///< keeps hash blocks on disk; null: not kept
-    Counters& counters;
-};
-
-/// One blob's hash tree, loaded as it is needed: from the disk, else from the registry; each hash block proved against
-/// its parent before use. Shared by all openings of the blob. Loop thread only.
+/// One blob's hash tree, loaded as it is needed: from the disk, else from a registry; each hash block proved against
+/// its parent before use. Bytes that do not match are the fault of the repository that sent them, and the next one is
+/// asked. What is held in memory is bounded for all trees together (TreeBudget). Loop thread only.
 class BlobTree {
 public:
-    /// Fails when the geometry does not fit the blob.
-    [[nodiscard]] static Result<std::shared_ptr<BlobTree>> make(FillServices& services, BlobInfo blob);
+    /// Fails when the geometry does not fit the blob, or the blob is larger than EROFS can address (16 TiB).
+    /// `blob` must outlive the tree; its repositories may change meanwhile.
+    [[nodiscard]] static Result<std::unique_ptr<BlobTree>> make(FillServices& services, const BlobInfo& blob);
 
-    BlobTree(FillServices& services, BlobInfo blob, trust::MerkleGeometry geometry);
-
-    [[nodiscard]] const BlobInfo& blob() const noexcept { return blob_; }
-
-    /// Another image that holds the same blob may lie elsewhere.
-    void set_repositories(std::vector<std::string> repositories) { blob_.repositories = std::move(repositories); }
+    BlobTree(FillServices& services, const BlobInfo& blob, trust::MerkleGeometry geometry);
+    BlobTree(const BlobTree&) = delete;
+    BlobTree& operator=(const BlobTree&) = delete;
+    ~BlobTree();
 
     /// Until `data` (block-aligned, inside [0, erofs_size)) can be proved. Concurrent callers share each load, and each
     /// has its own deadline.
     [[nodiscard]] Task<Result<void>> prepare(ByteRange data, Deadline deadline);
 
     /// The digests of the blocks of `data`, for a worker. Precondition: prepare() has succeeded for it in this turn of
-    /// the loop, or the result says that it has to be prepared again (the memory bound has dropped it meanwhile).
+    /// the loop, or the result says that it has to be prepared again (the budget has dropped it meanwhile).
     [[nodiscard]] Result<std::vector<Digest>> expected(ByteRange data);
 
-    /// Openings of the blob, by several front ends, hear here of what others of them have written. `who` is only a
-    /// name.
-    void watch(const void* who, std::function<void(ByteRange)> told) { watchers_[who] = std::move(told); }
+    /// Bytes of hash blocks held.
+    [[nodiscard]] std::size_t memory() const noexcept { return tree_.memory(); }
 
-    void unwatch(const void* who) { watchers_.erase(who); }
-
-    void written(const void* by, ByteRange range) const;
-
-    /// Fetches bytes of the blob into memory, unproved.
-    [[nodiscard]] Task<Result<std::vector<std::byte>>> fetch_bytes(ByteRange range, Deadline deadline);
+    /// For TreeBudget: drops hash blocks until memory() is within `bytes`, or as near as it gets.
+    void trim(std::size_t bytes) { tree_.trim(bytes); }
 
 private:
     using RunKey = std::pair<unsigned, std::uint64_t>;
 
     Task<Result<void>> load_shared(trust::TreeRun run, Deadline deadline);
     Task<Result<void>> load(trust::TreeRun run, Deadline deadline);
+    Task<Result<void>> fetch(trust::TreeRun run, Deadline deadline);
     Task<bool> load_from_disk(trust::TreeRun run);
 
     FillServices& services_;
-    BlobInfo blob_;
+    const BlobInfo& blob_;
+    Digest identity_;
     trust::MerkleTree tree_;
     SingleFlight<RunKey, Result<void>> loading_;
-    std::map<const void*, std::function<void(ByteRange)>> watchers_;
 };
 
 } // namespace sluice::daemon

@@ -2,89 +2,71 @@
 #include "daemon/blob/catalogue.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <fmt/format.h>
+#include <iterator>
 
 namespace sluice::daemon {
 
-namespace {
-
-Result<void> same_truth(const BlobInfo& old, const BlobInfo& blob)
+Catalogue::Entry& Catalogue::add(BlobInfo blob)
 {
-    if (old.root == blob.root && old.erofs_size == blob.erofs_size && old.blob_size == blob.blob_size &&
-        old.tree_offset == blob.tree_offset) {
-        return {};
-    }
-    return fail(
-        ErrorKind::kCorrupt,
-        fmt::format(
-            "blob {}: another image describes it with root {} and {} bytes, this one with root {} and {} bytes",
-            blob.digest.to_string(),
-            old.root.to_string(),
-            old.erofs_size,
-            blob.root.to_string(),
-            blob.erofs_size
-        )
-    );
-}
-
-} // namespace
-
-Result<std::shared_ptr<BlobTree>> Catalogue::candidate(BlobInfo blob) const
-{
-    const auto known = entries_.find(blob.digest);
+    const auto identity = identity_of(blob);
+    const auto known = entries_.find(identity);
     if (known == entries_.end()) {
-        return BlobTree::make(services_, std::move(blob));
+        by_digest_.emplace(blob.digest, identity);
+        return entries_.emplace(identity, Entry{std::move(blob), {}}).first->second;
     }
-    if (auto same = same_truth(known->second.tree->blob(), blob); !same) {
-        return fail(same.error());
-    }
-    return known->second.tree;
+    auto& info = known->second.info;
+    info.compressed = info.compressed || blob.compressed;
+    info.repositories = join_repositories(std::move(blob.repositories), info.repositories);
+    return known->second;
 }
 
-Result<void> Catalogue::add(const std::shared_ptr<BlobTree>& proved, const std::vector<std::string>& repositories)
+Catalogue::Entry* Catalogue::find(const Digest& identity)
 {
-    const auto [entry, is_new] = entries_.try_emplace(proved->blob().digest, Entry{proved, {}});
-    auto& tree = *entry->second.tree;
-    if (is_new) {
-        return {};
-    }
-    if (auto same = same_truth(tree.blob(), proved->blob()); !same) {
-        return same;
-    }
-    auto merged = repositories; // the newest first: it was there a moment ago
-    for (const auto& repository : tree.blob().repositories) {
-        if (std::ranges::find(merged, repository) == merged.end()) {
-            merged.push_back(repository);
-        }
-    }
-    tree.set_repositories(std::move(merged));
-    return {};
-}
-
-Result<std::shared_ptr<BlobTree>> Catalogue::add(BlobInfo blob)
-{
-    const auto digest = blob.digest;
-    const auto repositories = blob.repositories;
-    auto tree = candidate(std::move(blob));
-    if (!tree) {
-        return tree;
-    }
-    if (auto added = add(*tree, repositories); !added) {
-        return fail(added.error());
-    }
-    return entries_.at(digest).tree;
-}
-
-Catalogue::Entry* Catalogue::find(const Digest& digest)
-{
-    const auto it = entries_.find(digest);
+    const auto it = entries_.find(identity);
     return it == entries_.end() ? nullptr : &it->second;
 }
 
-Catalogue::Entry* Catalogue::find_cookie(std::string_view cookie)
+const Catalogue::Entry* Catalogue::find(const Digest& identity) const
 {
-    const auto digest = Digest::parse_hex(cookie);
-    return digest ? find(*digest) : nullptr;
+    const auto it = entries_.find(identity);
+    return it == entries_.end() ? nullptr : &it->second;
+}
+
+const Catalogue::Entry* Catalogue::find_cookie(std::string_view cookie) const
+{
+    const auto identity = Digest::parse_hex(cookie);
+    return identity ? find(*identity) : nullptr;
+}
+
+Result<const BlobInfo*> Catalogue::find_digest(const Digest& digest) const
+{
+    const auto [first, last] = by_digest_.equal_range(digest);
+    if (first == last) {
+        return fail(ErrorKind::kNotFound, fmt::format("no registered image has blob {}", digest.to_string()), ENOENT);
+    }
+    if (std::next(first) != last) {
+        return fail(
+            ErrorKind::kInvalid,
+            fmt::format(
+                "blob {}: registered images disagree about it; name the image and the layer", digest.to_string()
+            ),
+            ENOTUNIQ
+        );
+    }
+    return &entries_.at(first->second).info;
+}
+
+void Catalogue::remove(const Digest& identity)
+{
+    const auto node = entries_.extract(identity);
+    if (node.empty()) {
+        return;
+    }
+    const auto [first, last] = by_digest_.equal_range(node.mapped().info.digest);
+    const auto name = std::find_if(first, last, [&](const auto& entry) { return entry.second == identity; });
+    by_digest_.erase(name);
 }
 
 } // namespace sluice::daemon

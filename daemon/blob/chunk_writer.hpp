@@ -4,12 +4,13 @@
 #include "base/digest.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
-#include "daemon/blob/blob_tree.hpp"
+#include "daemon/blob/backing_file.hpp"
+#include "daemon/blob/fill_services.hpp"
 #include "fetcher/blob_source.hpp"
-#include "protocol/device.hpp"
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace sluice::daemon {
@@ -21,20 +22,33 @@ public:
     /// What has become of one chunk.
     struct Outcome {
         std::vector<ByteRange> written; ///< proved, and in the file
-        std::uint64_t bad_blocks = 0;   ///< do not match, and were left out
+        std::uint64_t generation = 0;   ///< of the file, before it was written to
+        std::vector<ByteRange> wrong;   ///< blocks that do not match, and were left out
         Result<void> result;            ///< of the whole chunk: why the rest of it is not in the file
     };
 
-    /// `expected` holds the digest of each block of `range`; `landed` is told of what is in the file.
+    /// Who has begun the fetch.
+    struct Owner {
+        /// Told of what is in the file.
+        std::function<void(ByteRange, std::uint64_t generation)> landed;
+        /// `repository` has sent bytes that do not match.
+        std::function<void(const std::string& repository, ByteRange)> blame;
+        /// How urgent a chunk is by now: somebody may have come to wait for it since the fetch began.
+        std::function<Urgency(ByteRange)> urgency;
+    };
+
+    /// `expected` holds the digest of each block of `range`.
     ChunkWriter(
         FillServices& services,
-        std::shared_ptr<protocol::ObjectHandle> handle,
+        std::shared_ptr<BackingFile> file,
         ByteRange range,
         std::vector<Digest> expected,
-        std::function<void(ByteRange)> landed
+        Owner owner
     );
 
     void on_chunk(std::uint64_t offset, AlignedBuffer chunk) override;
+
+    void on_source(const std::string& repository) override { repository_ = repository; }
 
     /// After the fetch has ended: waits for the workers, and yields their first failure.
     [[nodiscard]] Task<Result<void>> finish();
@@ -43,13 +57,14 @@ public:
     [[nodiscard]] bool complete() const noexcept { return landed_bytes_ == range_.size(); }
 
 private:
-    void done(const Outcome& outcome);
+    void done(const std::string& repository, const Outcome& outcome);
 
     FillServices& services_;
-    std::shared_ptr<protocol::ObjectHandle> handle_;
+    std::shared_ptr<BackingFile> file_;
     ByteRange range_;
     std::vector<Digest> expected_;
-    std::function<void(ByteRange)> landed_;
+    Owner owner_;
+    std::string repository_; ///< whose chunks are coming
     unsigned at_work_ = 0;
     std::uint64_t landed_bytes_ = 0;
     Result<void> outcome_;

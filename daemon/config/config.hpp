@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "base/cache_limits.hpp"
 #include "base/log.hpp"
 #include "base/result.hpp"
 
@@ -14,16 +15,6 @@
 #include <vector>
 
 namespace sluice::daemon {
-
-/// Per cent of the cache's file system that is to be free. Always stop < cull < run < 100, as the
-/// kernel demands. The defaults are the kernel's, which are also those of cachefilesd's manual.
-struct CullLimits {
-    unsigned run = 7;  ///< culling stops once this much is free again
-    unsigned cull = 5; ///< culling starts below this
-    unsigned stop = 1; ///< nothing new is stored below this
-
-    friend bool operator==(const CullLimits&, const CullLimits&) = default;
-};
 
 /// cachefilesd's: how much must be let go before a suspended scan for victims resumes; nothing:
 /// never for this reason.
@@ -58,7 +49,7 @@ struct TrustedKeyFile {
 /// sluiced.conf(5) explains them.
 struct Config {
     std::filesystem::path dir = "/var/cache/sluice";
-    std::string tag = "CacheFiles";
+    std::string tag{kDefaultCacheTag};
     CullLimits blocks;
     CullLimits files;
     std::string secctx; ///< empty: the daemon's own

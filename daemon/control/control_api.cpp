@@ -2,7 +2,6 @@
 #include "daemon/control/control_api.hpp"
 
 #include "base/text.hpp"
-#include "daemon/blob/cookies.hpp"
 #include "daemon/control/control_json.hpp"
 #include "daemon/control/status_metrics.hpp"
 #include "protocol/prepopulate.hpp"
@@ -107,11 +106,12 @@ ControlApi::ControlApi(Parts parts) : parts_{std::move(parts)}, listing_blobs_{p
 {
     add_fill_metrics(metrics_, parts_.counters);
     const auto& front_ends = parts_.front_ends;
+    const auto& blobs = parts_.blobs;
     metrics_.add({"in_flight", "reads", MetricKind::kGauge, "Reads that wait", [&] {
-                      return std::uint64_t{front_ends.reads_waiting()};
+                      return std::uint64_t{blobs.reads_waiting()};
                   }});
     metrics_.add({"in_flight", "bytes", MetricKind::kGauge, "Bytes that were asked for and are not in the cache", [&] {
-                      return front_ends.bytes_in_flight();
+                      return blobs.bytes_in_flight();
                   }});
     metrics_.add({"blobs", "known", MetricKind::kGauge, "Blobs of registered images", [this] {
                       return std::uint64_t{parts_.catalogue.entries().size()};
@@ -189,7 +189,7 @@ Json ControlApi::status() const
         {"cache", describe_cache(parts_.config)},
         {"images", parts_.images.images().size()},
     };
-    status.update(parts_.device_status());
+    status.update(parts_.front_end_status());
     status.merge_patch(metrics_.to_json());
     return status;
 }
@@ -206,43 +206,47 @@ Json ControlApi::images() const
 Task<Result<Json>> ControlApi::blobs()
 {
     struct Row {
+        Digest identity;
         BlobStatus status;
-        std::shared_ptr<protocol::ObjectHandle> handle; // of a blob that is open, or being filled
+        std::shared_ptr<const BackingFile> file; // of a blob that is in use
     };
 
     std::vector<Row> rows;
-    for (const auto& [digest, entry] : parts_.catalogue.entries()) {
-        Row row;
-        row.status.blob = entry.tree->blob();
-        row.status.last_error = entry.last_error;
-        row.handle = parts_.offline.filling(digest);
-        if (const auto* filler = parts_.front_ends.find(digest); filler != nullptr) {
-            row.status.open = true;
-            row.status.last_error = filler->last_error();
-            row.handle = filler->handle();
+    for (const auto& [identity, entry] : parts_.catalogue.entries()) {
+        Row row{identity, {entry.info, entry.stored_bytes, {}, entry.last_error}, nullptr};
+        if (const auto blob = parts_.blobs.find(identity)) {
+            row.status.users = blob->users();
+            row.file = blob->file();
+            if (const auto& error = blob->filler().last_error()) {
+                row.status.last_error = error;
+            }
         }
         rows.push_back(std::move(row));
     }
-    // To look into files is for workers.
+    // To look into files is for workers; into those that nobody has used since the last time nobody looks again.
     auto job =
         [found = std::move(rows), dir = parts_.config.dir, volume = volume_of(parts_.config.domain_id)]() mutable {
-            std::vector<BlobStatus> seen;
-            for (auto& [status, handle] : found) {
-                if (handle != nullptr) {
-                    const auto present = bytes_present(*handle, status.blob.erofs_size);
+            for (auto& [identity, status, file] : found) {
+                if (file != nullptr) {
+                    const auto present = bytes_present(*file, status.blob.erofs_size);
                     status.present = present ? std::optional{*present} : std::nullopt;
-                    handle.reset();
-                } else if (const auto file = protocol::find_committed(dir, volume, cookie_of(status.blob.digest))) {
-                    status.present = file->present;
+                    file.reset();
                 }
-                seen.push_back(std::move(status));
+                if (!status.present) {
+                    const auto stored = protocol::find_committed(dir, volume, identity.hex());
+                    status.present = stored ? std::optional{stored->present} : std::nullopt;
+                }
             }
-            return seen;
+            return std::move(found);
         };
     const auto listed = co_await parts_.workers.run(parts_.loop, std::move(job), Urgency::kBackground);
     Json list = Json::array();
     for (const auto& row : listed) {
-        list.push_back(to_json(row));
+        auto* entry = parts_.catalogue.find(row.identity);
+        if (entry != nullptr && row.status.present && parts_.blobs.find(row.identity) == nullptr) {
+            entry->stored_bytes = row.status.present;
+        }
+        list.push_back(to_json(row.status));
     }
     co_return Json{{"blobs", list}};
 }

@@ -8,7 +8,6 @@
 #include "daemon/control/control_server.hpp"
 #include "daemon/control/metrics.hpp"
 #include "daemon/front_end/front_ends.hpp"
-#include "daemon/front_end/offline_fill.hpp"
 #include "daemon/image/image_service.hpp"
 
 #include <functional>
@@ -26,10 +25,10 @@ public:
         Counters& counters;
         Catalogue& catalogue;
         ImageService& images;
+        Blobs& blobs;
         FrontEnds& front_ends;
-        OfflineFill& offline;
         const MountFrontEnd& mount_front_end;
-        std::function<Json()> device_status; ///< what the front end has to add to the status
+        std::function<Json()> front_end_status; ///< what the front end has to add to the status
     };
 
     explicit ControlApi(Parts parts);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/control/control_json.hpp"
 
-#include "daemon/blob/cookies.hpp"
+#include "daemon/image/blob_records.hpp"
 
 #include <cmath>
 #include <ctime>
@@ -16,7 +16,7 @@ Json layer_json(const cache::LayerRecord& layer, const Config& config)
 {
     Json devices = Json::array();
     for (const auto& device : layer.devices) {
-        devices.push_back(cookie_of(device.digest));
+        devices.push_back(cookie_of(device));
     }
     return {
         {"digest", layer.blob.digest.to_string()},
@@ -24,9 +24,9 @@ Json layer_json(const cache::LayerRecord& layer, const Config& config)
         {"erofs_size", layer.blob.erofs_size},
         {"blob_size", layer.blob.blob_size},
         {"compressed", layer.blob.compressed},
-        {"fsid", cookie_of(layer.blob.digest)},
+        {"fsid", cookie_of(layer.blob)},
         {"domain_id", config.domain_id},
-        {"mount_name", layer.blob.digest.hex()},
+        {"mount_name", cookie_of(layer.blob)},
         {"devices", devices},
     };
 }
@@ -105,11 +105,13 @@ Json to_json(const BlobStatus& status)
 {
     Json json{
         {"digest", status.blob.digest.to_string()},
+        {"cookie", cookie_of(status.blob)},
         {"erofs_size", status.blob.erofs_size},
         {"blob_size", status.blob.blob_size},
         {"present", nullptr},
         {"percent", nullptr},
-        {"open", status.open},
+        {"open", !status.users.empty()},
+        {"users", status.users},
         {"complete", status.present == status.blob.erofs_size},
         {"repositories", status.blob.repositories},
         {"last_error", status.last_error ? to_json(*status.last_error) : Json(nullptr)},

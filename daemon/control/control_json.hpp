@@ -9,6 +9,8 @@
 #include "daemon/front_end/front_ends.hpp"
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 
 namespace sluice::daemon {
@@ -25,8 +27,8 @@ namespace sluice::daemon {
 
 struct BlobStatus {
     BlobInfo blob;
-    bool open = false;
-    std::optional<std::uint64_t> present; ///< bytes; nothing when nobody has looked
+    std::optional<std::uint64_t> present;               ///< bytes; nothing when nobody has looked
+    std::map<std::string, unsigned, std::less<>> users; ///< openings by front end
     std::optional<Error> last_error;
 };
 

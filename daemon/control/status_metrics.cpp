@@ -51,9 +51,9 @@ void add_library_metrics(Metrics& metrics, std::function<protocol::SocketStats()
         .counter("stalled", &S::stalled, "Connections that ended because the client did not read, or not speak");
 }
 
-void add_front_end_metrics(Metrics& metrics, std::function<FrontEndNumbers()> read)
+void add_front_end_metrics(Metrics& metrics, std::function<protocol::FrontEndStats()> read)
 {
-    using S = FrontEndNumbers;
+    using S = protocol::FrontEndStats;
     MetricGroup group{metrics, "device", std::move(read)};
     group.counter("opens", &S::opens, "OPEN messages of the kernel")
         .counter("opens_rejected", &S::opens_rejected, "OPEN messages that were refused")

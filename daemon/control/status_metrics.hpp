@@ -5,14 +5,12 @@
 #include "daemon/blob/counters.hpp"
 #include "daemon/control/metrics.hpp"
 #include "fetcher/registry_options.hpp"
-#include "protocol/device_stats.hpp"
+#include "protocol/front_end_stats.hpp"
 #include "protocol/socket_client.hpp"
 
 #include <functional>
 
 namespace sluice::daemon {
-
-using FrontEndNumbers = protocol::DeviceStats;
 
 /// Group "counters". `counters` outlives `metrics`.
 void add_fill_metrics(Metrics& metrics, const Counters& counters);
@@ -24,6 +22,6 @@ void add_fetch_metrics(Metrics& metrics, std::function<fetcher::FetchCounters()>
 void add_library_metrics(Metrics& metrics, std::function<protocol::SocketStats()> read);
 
 /// Group "device": the front end that mounts are made with.
-void add_front_end_metrics(Metrics& metrics, std::function<FrontEndNumbers()> read);
+void add_front_end_metrics(Metrics& metrics, std::function<protocol::FrontEndStats()> read);
 
 } // namespace sluice::daemon

@@ -5,58 +5,27 @@
 
 namespace sluice::daemon {
 
-Result<void> FrontEnds::start(FrontEnd front_end)
+Result<void> FrontEnds::start(Served served)
 {
-    if (auto started = front_end.device->start(*front_end.objects); !started) {
+    if (auto started = served.front_end->start(*served.objects); !started) {
         return started;
     }
-    front_ends_.push_back(std::move(front_end));
+    served_.push_back(std::move(served));
     return {};
 }
 
 void FrontEnds::stop()
 {
-    for (const auto& front_end : front_ends_) {
-        front_end.device->stop();
+    for (const auto& served : served_) {
+        served.front_end->stop();
     }
-}
-
-const BlobFiller* FrontEnds::find(const Digest& digest, std::string_view front_end_name) const
-{
-    for (const auto& front_end : front_ends_) {
-        if (!front_end_name.empty() && front_end.name != front_end_name) {
-            continue;
-        }
-        if (const auto* filler = front_end.objects->find(digest); filler != nullptr) {
-            return filler;
-        }
-    }
-    return nullptr;
 }
 
 std::size_t FrontEnds::objects_open() const
 {
     std::size_t total = 0;
-    for (const auto& front_end : front_ends_) {
-        total += front_end.objects->objects_open();
-    }
-    return total;
-}
-
-std::size_t FrontEnds::reads_waiting() const
-{
-    std::size_t total = 0;
-    for (const auto& front_end : front_ends_) {
-        total += front_end.objects->reads_waiting();
-    }
-    return total;
-}
-
-std::uint64_t FrontEnds::bytes_in_flight() const
-{
-    std::uint64_t total = 0;
-    for (const auto& front_end : front_ends_) {
-        total += front_end.objects->bytes_in_flight();
+    for (const auto& served : served_) {
+        total += served.objects->objects_open();
     }
     return total;
 }

@@ -6,38 +6,108 @@
 
 #include <cerrno>
 #include <fmt/format.h>
+#include <new>
 
 namespace sluice::daemon {
 
-ObjectService::ObjectService(
-    FillServices& services,
-    const FillPolicy& policy,
-    Catalogue& catalogue,
-    std::function<void(const Error&)> device_lost
-)
-    : services_{services}, policy_{policy}, catalogue_{catalogue}, device_lost_{std::move(device_lost)}
-{}
+namespace {
+
+Result<std::shared_ptr<Blob>> use(Blobs& blobs, const BlobInfo& info)
+{
+    try {
+        return blobs.use(info);
+    } catch (const std::bad_alloc&) {
+        return fail(ErrorKind::kNoSpace, "there is no memory to open it", ENOMEM);
+    }
+}
+
+} // namespace
+
+ObjectService::ObjectService(Parts parts) : parts_{std::move(parts)}, tasks_{parts_.services.loop} {}
 
 void ObjectService::on_open(protocol::OpenRequest request)
 {
-    auto* entry = catalogue_.find_cookie(request.cookie);
+    const auto* entry = parts_.catalogue.find_cookie(request.cookie);
     if (entry == nullptr) {
-        ++services_.counters.opens_rejected;
+        ++parts_.services.counters.opens_rejected;
         log::warning(
             "refused to open \"{}\" of volume \"{}\": no registered image has such a blob; register it with "
             "\"sluicectl mount\"",
             printable(request.cookie),
             printable(request.volume)
         );
-        request.pending.reject(ENOENT);
+        request.pending.reject(Error{ErrorKind::kNotFound, "no registered image has such a blob", ENOENT});
         return;
     }
-    ++services_.counters.opens;
-    log::debug("open blob {}", request.cookie);
-    auto filler = std::make_unique<BlobFiller>(services_, policy_, entry->tree, std::move(request.handle));
-    request.pending.accept(entry->tree->blob().erofs_size);
-    filler->warm_up();
-    objects_.insert_or_assign(request.object, std::move(filler));
+    auto blob = use(parts_.blobs, entry->info);
+    if (!blob) {
+        reject(std::move(request.pending), entry->info.digest, blob.error());
+        return;
+    }
+    opening_.insert_or_assign(request.object, false);
+    tasks_.spawn(open(std::move(*blob), std::move(request)));
+}
+
+Task<void> ObjectService::open(std::shared_ptr<Blob> blob, protocol::OpenRequest request)
+{
+    const auto object = request.object;
+    const auto front_end = parts_.capabilities();
+    const auto& info = blob->info();
+    protocol::OpenedBlob opened{info.erofs_size, info.digest, nullptr};
+    if (!front_end.brings_handles) {
+        auto file = co_await blob->open_file();
+        if (!file) {
+            opening_.erase(object);
+            reject(std::move(request.pending), info.digest, file.error());
+            co_return;
+        }
+        opened.file = std::move(*file);
+    } else if (front_end.needs_complete && info.compressed) {
+        auto allowed = co_await may_open(blob, request.handle);
+        if (!allowed) {
+            opening_.erase(object);
+            reject(std::move(request.pending), info.digest, allowed.error());
+            co_return;
+        }
+    }
+    const bool closed = opening_.extract(object).mapped();
+    if (closed) {
+        co_return; // ~PendingOpen answers
+    }
+    ++parts_.services.counters.opens;
+    log::debug("{}: open blob {}", front_end.name, info.digest.hex());
+    request.pending.accept(std::move(opened));
+    // After the answer: the kernel takes nothing through the handle before.
+    objects_.insert_or_assign(object, blob->open(front_end.name, std::move(request.handle)));
+}
+
+Task<Result<void>> ObjectService::may_open(std::shared_ptr<Blob> blob, std::shared_ptr<protocol::ObjectHandle>)
+{
+    // The kernel answers no questions about the handle before the OPEN is answered: the file itself is asked.
+    const auto file = co_await blob->open_file();
+    if (!file) {
+        co_return fail(file.error());
+    }
+    const auto complete = co_await blob->is_complete();
+    if (!complete) {
+        co_return fail(complete.error());
+    }
+    if (!*complete) {
+        co_return fail(
+            ErrorKind::kUnsupported,
+            "it is compressed and not all of it is here, which this kernel does not survive; \"sluicectl mount\" "
+            "downloads all of it first",
+            EAGAIN
+        );
+    }
+    co_return Result<void>{};
+}
+
+void ObjectService::reject(protocol::PendingOpen pending, const Digest& digest, const Error& why)
+{
+    ++parts_.services.counters.opens_rejected;
+    log::warning("refused to open blob {}: {}", digest.to_string(), why.text());
+    pending.reject(why);
 }
 
 void ObjectService::on_read(protocol::ReadRequest request)
@@ -47,54 +117,29 @@ void ObjectService::on_read(protocol::ReadRequest request)
         log::warning("a read of object {}, which is not open", request.object.value);
         return; // ~PendingRead answers
     }
-    found->second->read(request.range, std::move(request.pending), request.found_hole);
+    found->second->read(request.range, request.found_hole, std::move(request.pending));
 }
 
 void ObjectService::on_close(ObjectId object)
 {
-    const auto found = objects_.find(object);
-    if (found == objects_.end()) {
+    if (const auto opening = opening_.find(object); opening != opening_.end()) {
+        opening->second = true;
+    }
+    const auto found = objects_.extract(object);
+    if (found.empty()) {
         return;
     }
-    ++services_.counters.closes;
-    log::debug("close blob {}", found->second->blob().digest.hex());
-    if (auto* entry = catalogue_.find(found->second->blob().digest); entry != nullptr) {
-        entry->last_error = found->second->last_error();
+    ++parts_.services.counters.closes;
+    const auto& blob = found.mapped()->blob();
+    log::debug("close blob {}", blob.info().digest.hex());
+    if (auto* entry = parts_.catalogue.find(blob.identity()); entry != nullptr) {
+        entry->last_error = blob.filler().last_error();
     }
-    objects_.erase(found);
 }
 
-void ObjectService::on_device_lost(const Error& why)
+void ObjectService::on_front_end_lost(const Error& why)
 {
-    device_lost_(why);
-}
-
-const BlobFiller* ObjectService::find(const Digest& digest) const
-{
-    for (const auto& [id, filler] : objects_) {
-        if (filler->blob().digest == digest) {
-            return filler.get();
-        }
-    }
-    return nullptr;
-}
-
-std::size_t ObjectService::reads_waiting() const
-{
-    std::size_t total = 0;
-    for (const auto& [id, filler] : objects_) {
-        total += filler->reads_waiting();
-    }
-    return total;
-}
-
-std::uint64_t ObjectService::bytes_in_flight() const
-{
-    std::uint64_t total = 0;
-    for (const auto& [id, filler] : objects_) {
-        total += filler->bytes_in_flight();
-    }
-    return total;
+    parts_.lost(why);
 }
 
 } // namespace sluice::daemon

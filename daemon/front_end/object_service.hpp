@@ -1,47 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "daemon/blob/blob_filler.hpp"
+#include "base/task_scope.hpp"
+#include "daemon/blob/blobs.hpp"
 #include "daemon/blob/catalogue.hpp"
-#include "protocol/device.hpp"
+#include "protocol/front_end.hpp"
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <unordered_map>
 
 namespace sluice::daemon {
 
-/// What the front ends talk to: OPEN looks a blob up, READ fills it, CLOSE forgets it. None of the three waits.
-/// Loop thread only.
+/// What one front end talks to: OPEN looks a blob up and opens it, READ has it filled, CLOSE lets it go. Loop thread
+/// only.
 class ObjectService final : public protocol::RequestHandler {
 public:
-    ObjectService(
-        FillServices& services,
-        const FillPolicy& policy,
-        Catalogue& catalogue,
-        std::function<void(const Error&)> device_lost
-    );
+    struct Parts {
+        FillServices& services;
+        Blobs& blobs;
+        Catalogue& catalogue;
+        std::function<protocol::Capabilities()> capabilities; ///< of the front end
+        std::function<void(const Error&)> lost;               ///< the front end is
+    };
+
+    explicit ObjectService(Parts parts);
 
     void on_open(protocol::OpenRequest request) override;
     void on_read(protocol::ReadRequest request) override;
     void on_close(ObjectId object) override;
-    void on_device_lost(const Error& why) override;
-
-    /// The filler of an opened blob; null when it is not open.
-    [[nodiscard]] const BlobFiller* find(const Digest& digest) const;
+    void on_front_end_lost(const Error& why) override;
 
     [[nodiscard]] std::size_t objects_open() const noexcept { return objects_.size(); }
 
-    [[nodiscard]] std::size_t reads_waiting() const;
-    [[nodiscard]] std::uint64_t bytes_in_flight() const;
-
 private:
-    FillServices& services_;
-    const FillPolicy& policy_;
-    Catalogue& catalogue_;
-    std::function<void(const Error&)> device_lost_;
+    Task<void> open(std::shared_ptr<Blob> blob, protocol::OpenRequest request);
+    [[nodiscard]] Task<Result<void>>
+    may_open(std::shared_ptr<Blob> blob, std::shared_ptr<protocol::ObjectHandle> handle);
+    void reject(protocol::PendingOpen pending, const Digest& digest, const Error& why);
+
+    Parts parts_;
     /// By generation, not by blob: a reopened blob's new object may come before the old one's CLOSE was handled.
-    std::unordered_map<ObjectId, std::unique_ptr<BlobFiller>> objects_;
+    std::unordered_map<ObjectId, std::unique_ptr<BlobReader>> objects_;
+    std::unordered_map<ObjectId, bool> opening_; ///< true: closed before it was open
+    TaskScope tasks_;                            // last: its tasks touch all of the above
 };
 
 } // namespace sluice::daemon

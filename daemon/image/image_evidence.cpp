@@ -2,6 +2,7 @@
 #include "daemon/image/image_evidence.hpp"
 
 #include "base/text.hpp"
+#include "daemon/image/blob_records.hpp"
 #include "trust/hasher.hpp"
 
 #include <fmt/format.h>
@@ -124,17 +125,6 @@ bool same_rows(const cache::ImageRecord& a, const cache::ImageRecord& b)
 }
 
 } // namespace
-
-cache::BlobRecord to_record(const BlobInfo& blob)
-{
-    cache::BlobRecord record;
-    record.digest = blob.digest;
-    record.blob_size = blob.blob_size;
-    record.erofs_size = blob.erofs_size;
-    record.tree_root = blob.root;
-    record.tree_offset = blob.tree_offset;
-    return record;
-}
 
 cache::Evidence evidence_of(const fetcher::ResolvedManifest& resolved, const VerifiedImage& verified)
 {

@@ -15,9 +15,6 @@
 
 namespace sluice::daemon {
 
-/// What the database keeps of a blob.
-[[nodiscard]] cache::BlobRecord to_record(const BlobInfo& blob);
-
 [[nodiscard]] cache::Evidence evidence_of(const fetcher::ResolvedManifest& resolved, const VerifiedImage& verified);
 
 /// An image out of the database, proved anew.

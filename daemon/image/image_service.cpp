@@ -3,6 +3,7 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "daemon/image/blob_records.hpp"
 #include "daemon/image/image_evidence.hpp"
 #include "daemon/image/image_verifier.hpp"
 #include "fetcher/deadline_task.hpp"
@@ -10,7 +11,6 @@
 #include <algorithm>
 #include <chrono>
 #include <fmt/format.h>
-#include <iterator>
 #include <latch>
 #include <set>
 #include <utility>
@@ -22,10 +22,10 @@ namespace {
 cache::LayerRecord to_record(const InspectedLayer& layer)
 {
     cache::LayerRecord record;
-    record.blob = to_record(layer.blob.tree->blob());
+    record.blob = to_record(layer.blob.blob->info());
     record.blob.compressed = layer.compressed;
     for (const auto& device : layer.devices) {
-        record.devices.push_back(to_record(device.tree->blob()));
+        record.devices.push_back(to_record(device.blob->info()));
     }
     return record;
 }
@@ -37,18 +37,6 @@ void for_each_blob(const cache::ImageRecord& image, const std::function<void(con
         take(layer.blob);
         std::ranges::for_each(layer.devices, take);
     }
-}
-
-BlobInfo to_info(const cache::BlobRecord& record, std::vector<std::string> repositories)
-{
-    BlobInfo blob;
-    blob.digest = record.digest;
-    blob.blob_size = record.blob_size;
-    blob.erofs_size = record.erofs_size;
-    blob.tree_offset = record.tree_offset;
-    blob.root = record.tree_root;
-    blob.repositories = std::move(repositories);
-    return blob;
 }
 
 /// Many images are looked at by all workers at once, in pieces. Blocks: at start.
@@ -84,36 +72,18 @@ std::vector<Result<ReprovedImage>> reprove_all(
 
 } // namespace
 
-ImageService::ImageService(
-    FillServices& services,
-    fetcher::ImageSource& source,
-    const trust::KeyRing& keys,
-    Catalogue& catalogue,
-    ImageStore& store,
-    CompleteBlob complete,
-    Options options
-)
-    : loop_{services.loop}
-    , workers_{services.workers}
-    , trees_{services.trees}
-    , source_{source}
-    , keys_{keys}
-    , catalogue_{catalogue}
-    , store_{store}
-    , complete_{std::move(complete)}
-    , options_{std::move(options)}
-    , registering_{services.loop}
-    , completing_{services.loop}
+ImageService::ImageService(Parts parts, Options options)
+    : parts_{parts}, options_{std::move(options)}, registering_{parts.loop}, completing_{parts.loop}
 {}
 
 Result<void> ImageService::load()
 {
-    auto stored = store_.load_images();
+    auto stored = parts_.store.load_images();
     if (!stored) {
         return fail(stored.error());
     }
     std::size_t unsigned_ones = 0;
-    auto proved = reprove_all(workers_, *stored, keys_, options_.platform);
+    auto proved = reprove_all(parts_.workers, *stored, parts_.keys, options_.platform);
     // The latest registration comes last: its repository is asked first.
     std::ranges::stable_sort(proved, {}, [](const auto& image) {
         return image ? image->record.verified_at : cache::WallTime{};
@@ -129,10 +99,7 @@ Result<void> ImageService::load()
                 image->record.reference
             );
         }
-        if (const auto added = add_to_catalogue(image->record); !added) {
-            log::error("{}: {}", image->record.reference, added.error().text());
-            continue;
-        }
+        add_to_catalogue(image->record);
         auto name = image->record.reference;
         images_.emplace(std::move(name), std::move(image->record));
     }
@@ -147,34 +114,27 @@ Result<void> ImageService::load()
     return {};
 }
 
-Result<void> ImageService::add_to_catalogue(const cache::ImageRecord& image)
+void ImageService::add_to_catalogue(const cache::ImageRecord& image)
 {
-    const auto add = [&](const cache::BlobRecord& record) -> Result<void> {
-        const auto added = catalogue_.add(to_info(record, {image.repository}));
-        return added ? Result<void>{} : fail(added.error());
-    };
     for (const auto& layer : image.layers) {
-        if (auto added = add(layer.blob); !added) {
-            return added;
-        }
-        for (const auto& device : layer.devices) {
-            if (auto added = add(device); !added) {
-                return added;
+        for (auto& blob : blobs_of(layer, image.repository)) {
+            const auto& entry = parts_.catalogue.add(std::move(blob));
+            if (const auto used = parts_.blobs.find(identity_of(entry.info))) {
+                used->set_repositories(entry.info.repositories);
             }
         }
     }
-    return {};
 }
 
 void ImageService::drop_unused(const cache::ImageRecord& old)
 {
-    std::set<cache::BlobKey> unused;
-    for_each_blob(old, [&](const cache::BlobRecord& blob) { unused.insert(blob.key()); });
+    std::set<Digest> unused;
+    for_each_blob(old, [&](const cache::BlobRecord& blob) { unused.insert(identity_of(blob)); });
     for (const auto& [name, image] : images_) {
-        for_each_blob(image, [&](const cache::BlobRecord& blob) { unused.erase(blob.key()); });
+        for_each_blob(image, [&](const cache::BlobRecord& blob) { unused.erase(identity_of(blob)); });
     }
-    for (const auto& blob : unused) {
-        catalogue_.remove(blob.digest);
+    for (const auto& identity : unused) {
+        parts_.catalogue.remove(identity);
     }
     if (!unused.empty()) {
         sweep_trees();
@@ -183,19 +143,19 @@ void ImageService::drop_unused(const cache::ImageRecord& old)
 
 void ImageService::sweep_trees()
 {
-    if (trees_ == nullptr) {
+    if (parts_.trees == nullptr) {
         return;
     }
     std::set<Digest> kept;
-    for (const auto& [blob, entry] : catalogue_.entries()) {
-        kept.insert(blob);
+    for (const auto& [identity, entry] : parts_.catalogue.entries()) {
+        kept.insert(identity);
     }
-    auto job = [trees = trees_, keep = std::move(kept)] {
+    auto job = [trees = parts_.trees, keep = std::move(kept)] {
         if (const auto removed = trees->remove_others(keep); !removed) {
             log::warning("{}", removed.error().text());
         }
     };
-    workers_.submit(std::move(job), Urgency::kBackground);
+    parts_.workers.submit(std::move(job), Urgency::kBackground);
 }
 
 Task<Result<cache::ImageRecord>> ImageService::ensure(Request request)
@@ -218,17 +178,17 @@ Task<Result<cache::ImageRecord>> ImageService::ensure(Request request)
     co_return co_await complete(std::move(*registered), request.lazy_only);
 }
 
-Task<Result<ImageService::Candidate>> ImageService::examine(std::string reference, Deadline deadline)
+Task<Result<cache::ImageRecord>> ImageService::examine(std::string reference, Deadline deadline)
 {
     auto parsed = fetcher::Reference::parse(reference);
     if (!parsed) {
         co_return fail(parsed.error());
     }
-    const auto resolved = co_await source_.resolve(*parsed, options_.platform, deadline);
+    const auto resolved = co_await parts_.source.resolve(*parsed, options_.platform, deadline);
     if (!resolved) {
         co_return fail(resolved.error());
     }
-    const auto verified = co_await verify_image(source_, keys_, reference, *resolved, deadline);
+    const auto verified = co_await verify_image(parts_.source, parts_.keys, reference, *resolved, deadline);
     if (!verified) {
         co_return fail(verified.error());
     }
@@ -236,13 +196,12 @@ Task<Result<ImageService::Candidate>> ImageService::examine(std::string referenc
     if (!plan) {
         co_return fail(plan.error());
     }
-    auto layers = co_await inspect_layers(loop_, catalogue_, *plan, deadline);
+    auto layers = co_await inspect_layers(parts_.loop, parts_.blobs, *plan);
     if (!layers) {
         co_return fail(layers.error());
     }
 
-    Candidate candidate;
-    auto& image = candidate.image;
+    cache::ImageRecord image;
     image.reference = reference;
     image.repository = resolved->repository;
     image.manifest_digest = resolved->digest;
@@ -251,12 +210,10 @@ Task<Result<ImageService::Candidate>> ImageService::examine(std::string referenc
     image.signer_name = verified->by.key_name;
     image.verified_at = std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
     image.evidence = evidence_of(*resolved, *verified);
-    for (auto& layer : *layers) {
+    for (const auto& layer : *layers) {
         image.layers.push_back(to_record(layer));
-        std::ranges::move(layer.devices, std::back_inserter(candidate.blobs));
-        candidate.blobs.push_back(std::move(layer.blob));
     }
-    co_return candidate;
+    co_return image;
 }
 
 Task<Result<cache::ImageRecord>> ImageService::register_image(std::string reference)
@@ -264,24 +221,19 @@ Task<Result<cache::ImageRecord>> ImageService::register_image(std::string refere
     const auto deadline = Deadline::after(options_.deadline);
     auto examining = examine(reference, deadline);
     std::string what = "registering the image";
-    auto candidate = co_await fetcher::with_deadline(loop_, std::move(examining), deadline, std::move(what));
-    if (!candidate) {
-        log::warning("{} is not registered: {}", reference, candidate.error().text());
-        co_return fail(candidate.error());
+    auto examined = co_await fetcher::with_deadline(parts_.loop, std::move(examining), deadline, std::move(what));
+    if (!examined) {
+        log::warning("{} is not registered: {}", reference, examined.error().text());
+        co_return fail(examined.error());
     }
-    auto image = std::move(candidate->image);
+    auto image = std::move(*examined);
     // Nothing is served that a restart would forget: the database first.
-    auto stored = co_await store_.put_image(image);
+    auto stored = co_await parts_.store.put_image(image);
     if (!stored) {
         log::error("{} is not registered: {}", reference, stored.error().text());
         co_return fail(stored.error());
     }
-    for (const auto& blob : candidate->blobs) {
-        if (const auto added = catalogue_.add(blob.tree, blob.repositories); !added) {
-            log::error("{} is not served: {}", reference, added.error().text());
-            co_return fail(added.error());
-        }
-    }
+    add_to_catalogue(image);
     log::info("registered {} ({}, signed by {})", reference, image.manifest_digest.to_string(), image.signer_name);
     image.evidence = {};
     const auto old = std::exchange(images_[reference], image);
@@ -292,8 +244,8 @@ Task<Result<cache::ImageRecord>> ImageService::register_image(std::string refere
 Task<Result<cache::ImageRecord>> ImageService::complete(cache::ImageRecord image, bool lazy_only)
 {
     for (const auto& layer : image.layers) {
-        store_.touch(layer.blob.key());
-        if (!layer.blob.compressed || !complete_) {
+        parts_.store.touch(layer.blob.key());
+        if (!layer.blob.compressed || !options_.needs_complete) {
             continue;
         }
         if (lazy_only || options_.lazy_only) {
@@ -308,15 +260,13 @@ Task<Result<cache::ImageRecord>> ImageService::complete(cache::ImageRecord image
                 )
             );
         }
-        std::vector<cache::BlobRecord> blobs{layer.blob};
-        blobs.insert(blobs.end(), layer.devices.begin(), layer.devices.end());
-        for (const auto& blob : blobs) {
-            const auto* entry = catalogue_.find(blob.digest);
-            if (entry == nullptr) {
+        for (auto& blob : blobs_of(layer, image.repository)) {
+            const auto identity = identity_of(blob);
+            if (parts_.catalogue.find(identity) == nullptr) {
                 co_return fail(ErrorKind::kNotFound, fmt::format("{}: was forgotten meanwhile", image.reference));
             }
-            auto start = [this, tree = entry->tree] { return complete_(tree); };
-            auto completed = co_await completing_.run(blob.digest, std::move(start));
+            auto start = [this, identity] { return complete_blob(identity); };
+            auto completed = co_await completing_.run(identity, std::move(start));
             if (!completed) {
                 co_return fail(
                     completed.error(), fmt::format("{}: cannot complete a compressed blob", image.reference)
@@ -327,6 +277,16 @@ Task<Result<cache::ImageRecord>> ImageService::complete(cache::ImageRecord image
     co_return image;
 }
 
+Task<Result<void>> ImageService::complete_blob(Digest identity)
+{
+    const auto blob = parts_.blobs.use(parts_.catalogue.find(identity)->info);
+    if (!blob) {
+        co_return fail(blob.error());
+    }
+    auto completed = co_await (*blob)->complete();
+    co_return completed;
+}
+
 Task<Result<void>> ImageService::forget(std::string reference)
 {
     const auto parsed = fetcher::Reference::parse(reference);
@@ -334,7 +294,7 @@ Task<Result<void>> ImageService::forget(std::string reference)
         co_return fail(parsed.error());
     }
     const auto name = parsed->to_string();
-    auto removed = co_await store_.remove_image(name);
+    auto removed = co_await parts_.store.remove_image(name);
     if (!removed) {
         co_return fail(removed.error());
     }

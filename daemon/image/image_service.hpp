@@ -3,22 +3,19 @@
 
 #include "base/single_flight.hpp"
 #include "cache/records.hpp"
+#include "daemon/blob/blobs.hpp"
 #include "daemon/blob/catalogue.hpp"
 #include "daemon/image/image_store.hpp"
 #include "daemon/image/layer_inspector.hpp"
 #include "fetcher/image_source.hpp"
 #include "trust/key_ring.hpp"
 
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace sluice::daemon {
-
-/// How a blob whose image is compressed gets complete before it is mounted; null where the front end does not need it.
-using CompleteBlob = std::function<Task<Result<void>>(std::shared_ptr<BlobTree>)>;
 
 /// Registers images: resolve, verify the signature, read what there is to mount, look at each layer's first block, and
 /// remember all of it. Loop thread only.
@@ -28,6 +25,7 @@ public:
         fetcher::Platform platform;
         milliseconds deadline{60'000}; ///< of a registration, completing compressed blobs not included
         bool lazy_only = false;        ///< refuse images that would have to be completed first
+        bool needs_complete = false;   ///< a compressed blob must be complete before it is mounted
     };
 
     struct Request {
@@ -39,15 +37,18 @@ public:
         bool refresh; ///< ask the registry again although the image is known
     };
 
-    ImageService(
-        FillServices& services,
-        fetcher::ImageSource& source,
-        const trust::KeyRing& keys,
-        Catalogue& catalogue,
-        ImageStore& store,
-        CompleteBlob complete,
-        Options options
-    );
+    struct Parts {
+        EventLoop& loop;
+        WorkerPool& workers;
+        fetcher::ImageSource& source;
+        const trust::KeyRing& keys;
+        Catalogue& catalogue;
+        Blobs& blobs;
+        ImageStore& store;
+        cache::TreeStore* trees; ///< null: none are kept
+    };
+
+    ImageService(Parts parts, Options options);
 
     /// At start, before the loop runs: what the store remembers, as far as the stored signatures prove it with keys
     /// that are trusted now. Blocks until workers have looked at all of it.
@@ -66,27 +67,16 @@ private:
     Task<Result<cache::ImageRecord>> register_image(std::string reference);
 
     /// An image that may be served once it is stored.
-    struct Candidate {
-        cache::ImageRecord image;
-        std::vector<ProvedBlob> blobs;
-    };
-
-    Task<Result<Candidate>> examine(std::string reference, Deadline deadline);
+    Task<Result<cache::ImageRecord>> examine(std::string reference, Deadline deadline);
     Task<Result<cache::ImageRecord>> complete(cache::ImageRecord image, bool lazy_only);
-    [[nodiscard]] Result<void> add_to_catalogue(const cache::ImageRecord& image);
+    Task<Result<void>> complete_blob(Digest identity);
+    void add_to_catalogue(const cache::ImageRecord& image);
 
     /// What no registered image has any more leaves the catalogue, and the trees that are kept on the disk.
     void drop_unused(const cache::ImageRecord& old);
     void sweep_trees();
 
-    EventLoop& loop_;
-    WorkerPool& workers_;
-    cache::TreeStore* trees_; ///< may be null
-    fetcher::ImageSource& source_;
-    const trust::KeyRing& keys_;
-    Catalogue& catalogue_;
-    ImageStore& store_;
-    CompleteBlob complete_;
+    Parts parts_;
     Options options_;
     std::map<std::string, cache::ImageRecord> images_; ///< by normalised reference
     SingleFlight<std::string, Result<cache::ImageRecord>> registering_;

@@ -2,7 +2,6 @@
 #include "daemon/image/layer_inspector.hpp"
 
 #include "base/for_each_bounded.hpp"
-#include "trust/merkle_tree.hpp"
 
 #include <fmt/format.h>
 #include <utility>
@@ -26,40 +25,19 @@ std::string layer_name(const PlannedLayer& layer)
     return fmt::format("layer {}", layer.blob.digest.to_string());
 }
 
-/// Whole blocks of a blob, proved. A tree without levels has its only block's digest for a root, and is not exempt.
-Task<Result<std::vector<std::byte>>> read_proved(std::shared_ptr<BlobTree> tree, ByteRange blocks, Deadline deadline)
+Task<Result<void>> prove(Blobs& blobs, const Target& target)
 {
-    auto prepared = co_await tree->prepare(blocks, deadline);
-    if (!prepared) {
-        co_return fail(prepared.error());
+    auto blob = blobs.use(*target.blob);
+    if (!blob) {
+        co_return fail(blob.error(), target.name);
     }
-    const auto expected = tree->expected(blocks);
-    if (!expected) {
-        co_return fail(expected.error());
-    }
-    auto bytes = co_await tree->fetch_bytes(blocks, deadline);
-    if (!bytes) {
-        co_return bytes;
-    }
-    if (const auto bad = trust::first_mismatch(*bytes, *expected)) {
-        const auto block = blocks.begin() / kBlockSize + *bad;
-        co_return fail(ErrorKind::kCorrupt, fmt::format("its block {} does not match the signed hash tree", block));
-    }
-    co_return bytes;
-}
-
-Task<Result<void>> prove(const Catalogue& catalogue, const Target& target, Deadline deadline)
-{
-    auto tree = catalogue.candidate(*target.blob);
-    if (!tree) {
-        co_return fail(tree.error(), target.name);
-    }
+    // A tree without levels has its only block's digest for a root, and is not exempt.
     const ByteRange first{0, kBlockSize};
-    auto block = co_await read_proved(*tree, first, deadline);
+    auto block = co_await (*blob)->proved_bytes(first);
     if (!block) {
         co_return fail(block.error(), target.name);
     }
-    *target.proved = {std::move(*tree), target.blob->repositories, std::move(*block)};
+    *target.proved = {std::move(*blob), std::move(*block)};
     co_return Result<void>{};
 }
 
@@ -80,7 +58,7 @@ std::vector<erofs::Device> devices_of(const PlannedLayer& planned, const Inspect
 }
 
 /// Checks a layer whose first blocks are proved: its superblock, and its device table, whose blocks are proved as well.
-Task<Result<void>> check_layer(const PlannedLayer& planned, InspectedLayer& inspected, Deadline deadline)
+Task<Result<void>> check_layer(const PlannedLayer& planned, InspectedLayer& inspected)
 {
     const auto name = layer_name(planned);
     const auto superblock = check_first_block(inspected.blob.first_block, planned);
@@ -95,7 +73,7 @@ Task<Result<void>> check_layer(const PlannedLayer& planned, InspectedLayer& insp
     if (blocks.end() > planned.blob.erofs_size) {
         co_return fail(ErrorKind::kInvalid, fmt::format("{}: its device table lies outside the image", name));
     }
-    const auto bytes = co_await read_proved(inspected.blob.tree, blocks, deadline);
+    const auto bytes = co_await inspected.blob.blob->proved_bytes(blocks);
     if (!bytes) {
         co_return fail(bytes.error(), name);
     }
@@ -160,17 +138,16 @@ Result<erofs::Superblock> check_first_block(std::span<const std::byte> first_blo
     return superblock;
 }
 
-Task<Result<std::vector<InspectedLayer>>>
-inspect_layers(EventLoop& loop, const Catalogue& catalogue, std::vector<PlannedLayer> plan, Deadline deadline)
+Task<Result<std::vector<InspectedLayer>>> inspect_layers(EventLoop& loop, Blobs& blobs, std::vector<PlannedLayer> plan)
 {
     std::vector<InspectedLayer> layers(plan.size());
     const auto targets = targets_of(plan, layers);
-    auto start = [&](std::size_t number) { return prove(catalogue, targets[number], deadline); };
+    auto start = [&](std::size_t number) { return prove(blobs, targets[number]); };
     auto proved = co_await for_each_bounded(loop, targets.size(), kAtOnce, std::move(start));
     if (!proved) {
         co_return fail(proved.error());
     }
-    auto check = [&](std::size_t number) { return check_layer(plan[number], layers[number], deadline); };
+    auto check = [&](std::size_t number) { return check_layer(plan[number], layers[number]); };
     auto checked = co_await for_each_bounded(loop, plan.size(), kAtOnce, std::move(check));
     if (!checked) {
         co_return fail(checked.error());

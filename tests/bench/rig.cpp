@@ -2,7 +2,6 @@
 #include "tests/bench/rig.hpp"
 
 #include "base/text.hpp"
-#include "daemon/blob/cookies.hpp"
 #include "tests/support/fake_registry.hpp"
 #include "trust/hasher.hpp"
 #include "trust/merkle_builder.hpp"
@@ -143,15 +142,21 @@ Rig::Rig(const Server& server, const daemon::FillPolicy& policy)
     : kernel_{dir_.path(), direct()}
     , policy_{policy}
     , sources_{loop_, plain_http(server.host()), buffers_, &trust::sha256}
-    , services_{loop_, workers_, sources_, nullptr, counters_}
-    , catalogue_{services_}
+    , mirrors_{loop_, sources_}
+    , services_{loop_, workers_, mirrors_, nullptr, counters_, tree_budget_}
+    , blobs_{services_, policy_}
     , device_{loop_, kernel_.io(), device_config(dir_.path())}
-    , objects_{services_, policy_, catalogue_, [](const Error& why) { throw std::runtime_error{why.text()}; }}
+    , objects_{daemon::ObjectService::Parts{
+          services_,
+          blobs_,
+          catalogue_,
+          [this] { return device_.capabilities(); },
+          [](const Error& why) { throw std::runtime_error{why.text()}; }}}
 {
-    check(catalogue_.add(server.blob()).has_value(), "catalogue");
+    catalogue_.add(server.blob());
     const auto started = device_.start(objects_);
     check(started.has_value(), started ? "" : started.error().text());
-    object_ = kernel_.open_object("erofs,sluice", daemon::cookie_of(server.blob().digest));
+    object_ = kernel_.open_object("erofs,sluice", daemon::cookie_of(server.blob()));
     turn_until([&] { return kernel_.state(object_) == test::FakeObjectState::kOpen; });
 }
 

@@ -2,12 +2,13 @@
 #pragma once
 
 #include "base/worker_pool.hpp"
-#include "daemon/blob/blob_filler.hpp"
+#include "daemon/blob/blobs.hpp"
 #include "daemon/blob/catalogue.hpp"
+#include "daemon/blob/tree_budget.hpp"
 #include "daemon/config/config.hpp"
 #include "daemon/front_end/object_service.hpp"
 #include "fetcher/source.hpp"
-#include "protocol/cachefiles_device.hpp"
+#include "protocol/cachefiles_front_end.hpp"
 #include "tests/bench/workload.hpp"
 #include "tests/support/fake_kernel.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -70,9 +71,12 @@ private:
     BufferPool buffers_{32U << 20, 256U << 10};
     WorkerPool workers_{daemon::default_workers()};
     fetcher::Sources sources_;
+    daemon::TreeBudget tree_budget_{8U << 20};
+    fetcher::MirrorSet mirrors_;
     daemon::FillServices services_;
+    daemon::Blobs blobs_;
     daemon::Catalogue catalogue_;
-    protocol::CachefilesDevice device_;
+    protocol::CachefilesFrontEnd device_;
     daemon::ObjectService objects_;
     test::FakeObjectPtr object_;
     double loop_seconds_ = 0;

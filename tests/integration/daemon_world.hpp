@@ -8,6 +8,7 @@
 #include "daemon/daemon.hpp"
 #include "fetcher/http_client.hpp"
 #include "fetcher/source.hpp"
+#include "protocol/cookie_path.hpp"
 #include "tests/support/fake_kernel.hpp"
 #include "tests/support/loop_fixture.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -96,7 +97,7 @@ struct World {
     void start()
     {
         config.front_end = FrontEndMode::kCachefiles;
-        kernel = std::make_unique<test::FakeKernel>(dir.path() / "kernel");
+        kernel = std::make_unique<test::FakeKernel>(config.dir);
         daemon = std::make_unique<Daemon>(loop, config, kernel->io(), "/bin/true");
         const auto started = daemon->start();
         ASSERT_TRUE(started) << started.error().text();
@@ -126,6 +127,37 @@ struct World {
     }
 
     std::pair<int, Json> add_image() { return ask("POST", "/v1/images", Json{{"reference", reference()}}.dump()); }
+
+    /// What the daemon calls the blob that manifests call `digest`.
+    std::string cookie_of(const Digest& digest)
+    {
+        const auto blobs = ask("GET", "/v1/blobs").second["blobs"];
+        for (const auto& blob : blobs) {
+            if (blob["digest"] == digest.to_string()) {
+                return blob["cookie"];
+            }
+        }
+        ADD_FAILURE() << "there is no blob " << digest.to_string();
+        return {};
+    }
+
+    /// What a daemon would call the blob, whether it knows it or not.
+    [[nodiscard]] static std::string cookie_of(const tools::PublishedLayer& layer)
+    {
+        BlobInfo blob;
+        blob.digest = layer.digest;
+        blob.root = layer.root;
+        blob.blob_size = layer.size;
+        blob.erofs_size = layer.erofs_size;
+        blob.tree_offset = layer.erofs_size;
+        return daemon::cookie_of(blob);
+    }
+
+    /// Where the blob's backing file lies.
+    std::filesystem::path file_of(const Digest& digest)
+    {
+        return config.dir / protocol::cookie_path("erofs,sluice", cookie_of(digest));
+    }
 
     test::FakeObjectPtr open(const std::string& cookie)
     {

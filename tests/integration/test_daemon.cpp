@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The whole daemon natively: images really published (mkfs.erofs, signed) into an image layout, a control socket really
 // spoken to, and the fake kernel in the place of /dev/cachefiles.
-#include "protocol/cookie_path.hpp"
 #include "tests/integration/daemon_world.hpp"
 
 #include <cerrno>
@@ -23,7 +22,7 @@ TEST_F(DaemonTest, AnImageIsRegisteredOpenedAndRead)
     ASSERT_EQ(status, 200) << image.dump();
     const auto& layer = image["layers"][0];
     EXPECT_EQ(image["manifest_digest"], report.manifest.to_string());
-    EXPECT_EQ(layer["fsid"], report.layers[0].digest.hex());
+    EXPECT_EQ(layer["fsid"], world.cookie_of(report.layers[0]));
     EXPECT_EQ(layer["compressed"], false);
 
     const auto object = world.open(layer["fsid"]);
@@ -44,10 +43,10 @@ TEST_F(DaemonTest, WhatWasRegisteredSurvivesARestartAndTheLossOfItsSource)
 {
     World world;
     const auto report = world.publish("good.key");
-    const auto cookie = report.layers[0].digest.hex();
     const auto size = report.layers[0].erofs_size;
     world.start();
     ASSERT_EQ(world.add_image().first, 200);
+    const auto cookie = world.cookie_of(report.layers[0]);
     EXPECT_EQ(world.read(world.open(cookie), {0, size}), 0);
     world.stop();
 
@@ -69,7 +68,7 @@ TEST_F(DaemonTest, AnImageOfAKeyThatNobodyTrustsIsRefusedWithTheReason)
     const auto [status, answer] = world.add_image();
     EXPECT_EQ(status, 403);
     EXPECT_THAT(answer["error"]["message"].get<std::string>(), AllOf(HasSubstr(".sig"), HasSubstr("good")));
-    const auto object = world.open(report.layers[0].digest.hex());
+    const auto object = world.open(world.cookie_of(report.layers[0]));
     EXPECT_EQ(world.kernel->state(object), test::FakeObjectState::kFailed);
 }
 
@@ -82,7 +81,7 @@ TEST_F(DaemonTest, AKeyThatIsNoLongerTrustedTakesItsImagesAway)
     world.stop();
     world.config.trusted_keys = {{world.dir.path() / "other.pub", {}}};
     world.start();
-    const auto object = world.open(report.layers[0].digest.hex());
+    const auto object = world.open(world.cookie_of(report.layers[0]));
     EXPECT_EQ(world.kernel->state(object), test::FakeObjectState::kFailed);
     EXPECT_EQ(world.add_image().first, 403);
 }
@@ -107,7 +106,7 @@ TEST_F(DaemonTest, ATamperedBlobIsNotMountedOrNotRead)
         blob.seekp(1'000'000);
         blob.put('!');
     }
-    const auto object = world.open(report.layers[0].digest.hex());
+    const auto object = world.open(world.cookie_of(report.layers[0]));
     EXPECT_EQ(world.read(object, {999'424, 1'003'520}), EIO);
     EXPECT_EQ(world.read(object, {4096, 8192}), 0);
     const auto message = world.ask("GET", "/v1/blobs").second["blobs"][0]["last_error"]["message"].get<std::string>();
@@ -128,9 +127,8 @@ TEST_F(DaemonTest, CompressedImagesAreCompleteBeforeTheyAreMountedOrRefused)
     ASSERT_EQ(status, 200) << image.dump();
     EXPECT_EQ(image["layers"][0]["compressed"], true);
     EXPECT_EQ(world.ask("GET", "/v1/blobs").second["blobs"][0]["complete"], true);
-    const auto committed = protocol::cookie_path("erofs,sluice", report.layers[0].digest.hex());
     EXPECT_EQ(
-        slurp(world.config.dir / committed),
+        slurp(world.file_of(report.layers[0].digest)),
         slurp(world.published(report.layers[0].digest)).substr(0, report.layers[0].erofs_size)
     );
 }

@@ -92,9 +92,26 @@ Result<void> MemoryHandle::write(std::uint64_t offset, std::span<const std::byte
 
 Result<std::vector<ByteRange>> MemoryHandle::missing(ByteRange range) const
 {
+    std::unique_lock lock{mutex_};
+    auto found = present_.outside(range.align_out(kBlockSize));
     ++looks_;
+    went_on_.wait(lock, [this] { return !paused_; });
+    return found;
+}
+
+void MemoryHandle::pause_looks()
+{
     const std::lock_guard lock{mutex_};
-    return present_.outside(range.align_out(kBlockSize));
+    paused_ = true;
+}
+
+void MemoryHandle::go_on()
+{
+    {
+        const std::lock_guard lock{mutex_};
+        paused_ = false;
+    }
+    went_on_.notify_all();
 }
 
 void MemoryHandle::fail_writes(std::optional<Error> why)

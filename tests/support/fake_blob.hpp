@@ -7,9 +7,10 @@
 #include "base/byte_range.hpp"
 #include "daemon/blob/blob_info.hpp"
 #include "fetcher/blob_source.hpp"
-#include "protocol/device.hpp"
+#include "protocol/object_handle.hpp"
 
 #include <atomic>
+#include <condition_variable>
 #include <cstddef>
 #include <functional>
 #include <map>
@@ -77,6 +78,10 @@ public:
     /// How often anybody has asked what is missing.
     [[nodiscard]] unsigned looks() const noexcept { return looks_; }
 
+    /// Whoever asks what is missing has the answer at once, and gets it after go_on().
+    void pause_looks();
+    void go_on();
+
     void fail_writes(std::optional<Error> why);
 
     /// As fallocate(2) punches one.
@@ -90,18 +95,9 @@ private:
     std::vector<std::byte> content_;
     RangeSet present_;
     std::optional<Error> fault_;
+    bool paused_ = false;
+    mutable std::condition_variable went_on_;
     mutable std::atomic<unsigned> looks_ = 0;
-};
-
-/// Counts the answers of READs.
-class CountingAnswerer final : public protocol::Answerer {
-public:
-    void answer_open(ObjectId, MessageId, Result<std::uint64_t>) override { ++opens; }
-
-    void answer_read(ObjectId, MessageId message) override { ++answers[message]; }
-
-    unsigned opens = 0;
-    std::map<MessageId, unsigned> answers;
 };
 
 } // namespace sluice::test

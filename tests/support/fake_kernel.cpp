@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/support/fake_kernel.hpp"
 
+#include "protocol/cookie_path.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -210,7 +212,9 @@ FakeObjectPtr FakeKernel::open_spoiled(
     std::ranges::replace_if(
         name, [](char c) { return c == '/' || c == '\0'; }, '_'
     );
-    object->file = state_->directory / name;
+    // As the kernel does: a file that lies ready is taken, else one is made.
+    const auto ready = state_->directory / protocol::cookie_path(volume, cookie);
+    object->file = std::filesystem::exists(ready) ? ready : state_->directory / name;
     state_->enqueue(uapi::kOpOpen, object);
     return object;
 }

@@ -23,7 +23,8 @@ namespace sluice::test {
 
 class FakeKernel {
 public:
-    /// Backing files are made below `directory`, which must exist. One of the same volume, key and size is found again.
+    /// Backing files are made below `directory`, which must exist. One of the same volume, key and size is found again,
+    /// and one that the daemon has made where cachefiles keeps its files.
     explicit FakeKernel(std::filesystem::path directory, FakeKernelOptions options = {});
     FakeKernel(const FakeKernel&) = delete;
     FakeKernel& operator=(const FakeKernel&) = delete;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "daemon/blob/tree_budget.hpp"
 #include "daemon/image/image_service.hpp"
 #include "tests/support/fake_images.hpp"
 #include "tests/support/loop_fixture.hpp"
@@ -23,6 +24,7 @@ protected:
     ImageWorld()
     {
         options.platform = fetcher::host_platform();
+        policy.failure_memory = milliseconds{0};
         trust_key(trust::test_keys::kP256Public);
     }
 
@@ -46,11 +48,14 @@ protected:
 
     void start()
     {
-        catalogue = std::make_unique<Catalogue>(services);
+        catalogue = std::make_unique<Catalogue>();
+        blobs = std::make_unique<Blobs>(services, policy);
         auto opened = ImageStore::open(loop, database());
         ASSERT_TRUE(opened) << opened.error().text();
         store = std::move(*opened);
-        images = std::make_unique<ImageService>(services, source, keys, *catalogue, *store, complete, options);
+        images = std::make_unique<ImageService>(
+            ImageService::Parts{loop, workers, source, keys, *catalogue, *blobs, *store, &trees}, options
+        );
         const auto loaded = images->load();
         ASSERT_TRUE(loaded) << loaded.error().text();
     }
@@ -59,6 +64,7 @@ protected:
     {
         images.reset();
         store.reset();
+        blobs.reset();
         catalogue.reset();
     }
 
@@ -111,11 +117,22 @@ protected:
     WorkerPool workers{2};
     test::FakeImageSource source{loop, buffers};
     Counters counters;
-    FillServices services{loop, workers, source, &trees, counters};
+    TreeBudget budget{16U << 20};
+    fetcher::MirrorSet mirrors{loop, source};
+    FillServices services{
+        loop,
+        workers,
+        mirrors,
+        &trees,
+        counters,
+        budget,
+        nullptr,
+        {dir.path(), dir.path() / "private", volume_of("sluice")}};
+    FillPolicy policy;
     trust::KeyRing keys;
     ImageService::Options options;
-    CompleteBlob complete;
     std::unique_ptr<Catalogue> catalogue;
+    std::unique_ptr<Blobs> blobs;
     std::unique_ptr<ImageStore> store;
     std::unique_ptr<ImageService> images;
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/blob/catalogue.hpp"
+#include "daemon/blob/blob_tree.hpp"
+#include "daemon/blob/tree_budget.hpp"
 #include "tests/support/fake_blob.hpp"
 #include "tests/support/loop_fixture.hpp"
 
@@ -12,15 +13,15 @@ using ::testing::ElementsAre;
 
 /// What a prepare() has come to.
 struct Preparing {
-    Preparing(EventLoop& loop, std::shared_ptr<BlobTree> tree, Deadline deadline) : scope{loop}
+    Preparing(EventLoop& loop, BlobTree& tree, Deadline deadline) : scope{loop}
     {
-        scope.spawn(run(std::move(tree), deadline, outcome));
+        scope.spawn(run(tree, deadline, outcome));
     }
 
-    static Task<void> run(std::shared_ptr<BlobTree> tree, Deadline deadline, std::optional<Result<void>>& outcome)
+    static Task<void> run(BlobTree& tree, Deadline deadline, std::optional<Result<void>>& outcome)
     {
         const ByteRange first{0, kBlockSize};
-        auto prepared = co_await tree->prepare(first, deadline);
+        auto prepared = co_await tree.prepare(first, deadline);
         outcome = std::move(prepared);
     }
 
@@ -37,50 +38,107 @@ protected:
     WorkerPool workers_{1};
     test::FakeSource source_{loop_, buffers_};
     Counters counters_;
-    FillServices services_{loop_, workers_, source_, nullptr, counters_};
-    Catalogue catalogue_{services_};
+    TreeBudget budget_{16U << 20};
+    fetcher::MirrorSet mirrors_{loop_, source_};
+    FillServices services_{loop_, workers_, mirrors_, nullptr, counters_, budget_};
     test::FakeBlob blob_{64}; // its tree is one block
     Deadline far_ = Deadline::after(std::chrono::hours{1});
 };
 
-TEST_F(BlobTreeTest, AnotherImageMayBringItsRepositoryWhileALoadTriesTheKnownOnes)
+TEST_F(BlobTreeTest, ABadHashTreeAtOneRepositoryIsThatRepositorysFaultAndTheNextIsAsked)
 {
-    // Long enough to lie on the heap: what is freed under the load is seen by the address sanitizer.
-    const std::string first = "mirror.test/a-repository-that-no-longer-has-the-blob";
-    const std::string second = "registry.test/the-repository-that-still-has-the-blob";
-    auto info = blob_.info;
-    info.repositories = {first, second};
-    const auto tree = catalogue_.add(info);
+    blob_.info.repositories = {"tampered.test/app", "registry.test/app"};
+    const auto tree = BlobTree::make(services_, blob_.info);
     ASSERT_TRUE(tree);
-    std::vector<std::string> asked;
-    source_.fault = [&](const fetcher::BlobLocation& where, ByteRange) {
-        asked.push_back(where.repository);
-        return where.repository == second ? std::nullopt : std::optional{Error{ErrorKind::kNotFound, "not here"}};
+    bool tampered = false;
+    source_.fault = [&](const fetcher::BlobLocation& where, ByteRange) -> std::optional<Error> {
+        tampered = where.repository.starts_with("tampered");
+        return std::nullopt;
     };
-    source_.hold();
-    Preparing load{loop_, *tree, far_};
-    ASSERT_TRUE(test::run_until(loop_, [&] { return source_.running == 1; }));
-
-    auto elsewhere = blob_.info;
-    elsewhere.repositories = {"other.test/an-image-that-was-registered-meanwhile", "yet-another.test/app"};
-    ASSERT_TRUE(catalogue_.add(elsewhere));
-    source_.release();
+    source_.tamper = [&](std::uint64_t, std::span<std::byte> bytes) {
+        if (tampered) {
+            bytes.front() ^= std::byte{1};
+        }
+    };
+    Preparing load{loop_, **tree, far_};
     ASSERT_TRUE(test::run_until(loop_, [&] { return load.outcome.has_value(); }));
     EXPECT_TRUE(*load.outcome) << load.outcome->error().text();
-    EXPECT_THAT(asked, ElementsAre(first, second));
+    EXPECT_EQ(counters_.verify_failures, 1U);
+}
+
+TEST_F(BlobTreeTest, ATreeThatIsBadEverywhereIsCorruptAndTheErrorNamesTheRepository)
+{
+    const auto tree = BlobTree::make(services_, blob_.info);
+    ASSERT_TRUE(tree);
+    source_.tamper = [&](std::uint64_t, std::span<std::byte> bytes) { bytes.front() ^= std::byte{1}; };
+    Preparing load{loop_, **tree, far_};
+    ASSERT_TRUE(test::run_until(loop_, [&] { return load.outcome.has_value(); }));
+    ASSERT_FALSE(*load.outcome);
+    EXPECT_EQ(load.outcome->error().kind(), ErrorKind::kCorrupt);
+    EXPECT_THAT(load.outcome->error().text(), ::testing::HasSubstr("from registry.test/app"));
+}
+
+TEST_F(BlobTreeTest, AllTreesTogetherStayWithinTheirBudget)
+{
+    const test::FakeBlob other{std::uint64_t{3} * 128}; // its leaves are three blocks, under one more
+    source_.add(other);
+    TreeBudget budget{4 * kBlockSize};
+    FillServices services{loop_, workers_, mirrors_, nullptr, counters_, budget};
+    const auto first = BlobTree::make(services, blob_.info).value();
+    const auto second = BlobTree::make(services, other.info).value();
+    for (auto* tree : {first.get(), second.get(), first.get()}) {
+        Preparing load{loop_, *tree, far_};
+        ASSERT_TRUE(test::run_until(loop_, [&] { return load.outcome.has_value(); }));
+        ASSERT_TRUE(*load.outcome) << load.outcome->error().text();
+        EXPECT_TRUE(tree->expected({0, kBlockSize}));
+        EXPECT_LE(budget.held(), 4 * kBlockSize);
+        EXPECT_EQ(budget.held(), first->memory() + second->memory());
+    }
+}
+
+TEST_F(BlobTreeTest, ATreeThatIsGoneNoLongerCounts)
+{
+    {
+        const auto tree = BlobTree::make(services_, blob_.info).value();
+        Preparing load{loop_, *tree, far_};
+        ASSERT_TRUE(test::run_until(loop_, [&] { return load.outcome.has_value(); }));
+        EXPECT_EQ(budget_.held(), kBlockSize);
+    }
+    EXPECT_EQ(budget_.held(), 0U);
+}
+
+TEST_F(BlobTreeTest, RefusesATreeThatDoesNotFit)
+{
+    auto cut = blob_.info;
+    cut.blob_size -= 1;
+    EXPECT_EQ(BlobTree::make(services_, cut).error().kind(), ErrorKind::kInvalid);
+    auto odd = blob_.info;
+    odd.erofs_size += 1;
+    EXPECT_FALSE(BlobTree::make(services_, odd));
+}
+
+TEST_F(BlobTreeTest, RefusesABlobLargerThanErofsCanAddress)
+{
+    auto huge = blob_.info;
+    huge.erofs_size = (std::uint64_t{1} << 44) + kBlockSize;
+    huge.tree_offset = huge.erofs_size;
+    huge.blob_size = huge.erofs_size * 2;
+    const auto made = BlobTree::make(services_, huge);
+    ASSERT_FALSE(made);
+    EXPECT_THAT(made.error().text(), ::testing::HasSubstr("more than EROFS can address"));
 }
 
 TEST_F(BlobTreeTest, WhoJoinsALoadThatRunsOutOfTimeStillHasItsOwn)
 {
-    const auto tree = catalogue_.add(blob_.info);
+    const auto tree = BlobTree::make(services_, blob_.info);
     ASSERT_TRUE(tree);
     unsigned loads = 0;
     source_.fault = [&](auto&, ByteRange) {
         return ++loads == 1 ? std::optional{Error{ErrorKind::kTimeout, "too slow"}} : std::nullopt;
     };
     source_.hold();
-    Preparing early{loop_, *tree, Deadline::after(milliseconds{0})};
-    Preparing late{loop_, *tree, far_};
+    Preparing early{loop_, **tree, Deadline::after(milliseconds{0})};
+    Preparing late{loop_, **tree, far_};
     ASSERT_TRUE(test::run_until(loop_, [&] { return source_.running == 1; }));
     source_.release();
     ASSERT_TRUE(test::run_until(loop_, [&] { return early.outcome && late.outcome; }));
@@ -90,16 +148,16 @@ TEST_F(BlobTreeTest, WhoJoinsALoadThatRunsOutOfTimeStillHasItsOwn)
     EXPECT_EQ(loads, 2U);
 }
 
-TEST_F(BlobTreeTest, ALoadOfOnesOwnThatTimesOutIsNotRepeated)
+TEST_F(BlobTreeTest, ALoadThatTimesOutForItsOwnAskerIsNotRepeated)
 {
-    const auto tree = catalogue_.add(blob_.info);
+    const auto tree = BlobTree::make(services_, blob_.info);
     ASSERT_TRUE(tree);
     unsigned loads = 0;
     source_.fault = [&](auto&, ByteRange) {
         ++loads;
         return std::optional{Error{ErrorKind::kTimeout, "too slow"}};
     };
-    Preparing load{loop_, *tree, far_};
+    Preparing load{loop_, **tree, far_};
     ASSERT_TRUE(test::run_until(loop_, [&] { return load.outcome.has_value(); }));
     EXPECT_FALSE(*load.outcome);
     EXPECT_EQ(loads, 1U);

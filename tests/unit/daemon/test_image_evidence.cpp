@@ -4,6 +4,7 @@
 #include "base/text.hpp"
 #include "cache/metadata_store.hpp"
 #include "cache/sqlite.hpp"
+#include "daemon/image/blob_records.hpp"
 #include "daemon/image/image_evidence.hpp"
 #include "tests/unit/daemon/image_world.hpp"
 
@@ -96,10 +97,10 @@ TEST_F(ImageEvidence, RowsThatWereChangedAreDerivedFromTheSignedManifest)
     ASSERT_THAT(images->images(), SizeIs(1));
     const auto& after = images->images().at(name_of());
     EXPECT_EQ(after, *before);
-    const auto* entry = catalogue->find(before->layers[0].blob.digest);
+    const auto* entry = catalogue->find(identity_of(before->layers[0].blob));
     ASSERT_NE(entry, nullptr);
-    EXPECT_EQ(entry->tree->blob().root, before->layers[0].blob.tree_root);
-    EXPECT_THAT(entry->tree->blob().repositories, ::testing::ElementsAre(kRepository));
+    EXPECT_EQ(entry->info.root, before->layers[0].blob.tree_root);
+    EXPECT_THAT(entry->info.repositories, ::testing::ElementsAre(kRepository));
 }
 
 TEST_F(ImageEvidence, LayersThatWereTakenAwayComeBack)

@@ -139,11 +139,16 @@ TEST_F(ImageServiceTest, WhatNoImageHasAnyMoreIsForgottenWithItsTree)
     const auto is_known = [&](const Json& layer) {
         const auto digest = Digest::parse(layer["digest"].get<std::string>());
         EXPECT_TRUE(digest);
-        return catalogue->find(*digest) != nullptr;
+        return catalogue->find_digest(*digest).has_value();
     };
-    const auto tree_of = [&](const Json& layer) {
-        return dir.path() / layer["digest"].get<std::string>().substr(std::string_view{"sha256:"}.size());
+    std::map<std::string, std::filesystem::path> trees_by_digest;
+    const auto note_trees = [&] {
+        for (const auto& [identity, entry] : catalogue->entries()) {
+            trees_by_digest.emplace(entry.info.digest.to_string(), dir.path() / identity.hex());
+        }
     };
+    const auto tree_of = [&](const Json& layer) { return trees_by_digest.at(layer["digest"].get<std::string>()); };
+    note_trees();
     ASSERT_TRUE(test::run_until(loop, [&] { return exists(tree_of(own)) && exists(tree_of(shared)); }));
 
     publish({shared, newer}, "1");
@@ -151,6 +156,7 @@ TEST_F(ImageServiceTest, WhatNoImageHasAnyMoreIsForgottenWithItsTree)
     EXPECT_FALSE(is_known(own));
     EXPECT_TRUE(is_known(shared));
     EXPECT_TRUE(is_known(newer));
+    note_trees();
     EXPECT_TRUE(test::run_until(loop, [&] { return !exists(tree_of(own)); }));
     ASSERT_TRUE(forget("1"));
     EXPECT_FALSE(is_known(newer));
@@ -214,24 +220,22 @@ TEST_F(ImageServiceTest, TheWholeRegistrationObeysOneDeadline)
 
 TEST_F(ImageServiceTest, CompressedLayersAreCompletedWithTheirDevicesBeforeTheAnswer)
 {
-    std::vector<Digest> completed;
-    complete = [&](std::shared_ptr<BlobTree> tree) -> Task<Result<void>> {
-        completed.push_back(tree->blob().digest);
-        return []() -> Task<Result<void>> { co_return Result<void>{}; }();
-    };
+    options.needs_complete = true;
     start();
     const auto plain = test::add_layer(source, test::ErofsBytes{.seed = 3}.bytes());
     const auto device = test::add_layer(source, test::device_bytes(2, 9), "device");
     const auto layer = test::add_layer(source, test::ErofsBytes{.compressed = true, .devices = {2}}.bytes());
     publish({plain, device, layer});
     ASSERT_TRUE(ensure());
-    std::vector<std::string> names;
-    for (const auto& digest : completed) {
-        names.push_back(digest.to_string());
-    }
-    EXPECT_THAT(
-        names, ::testing::UnorderedElementsAre(layer["digest"].get<std::string>(), device["digest"].get<std::string>())
-    );
+    const auto is_complete = [&](const Json& descriptor) {
+        const auto info = catalogue->find_digest(*Digest::parse(descriptor["digest"].get<std::string>())).value();
+        const auto blob = blobs->use(*info).value();
+        EXPECT_TRUE(*test::run_task(loop, blob->open_file()));
+        return test::run_task(loop, blob->is_complete())->value();
+    };
+    EXPECT_FALSE(is_complete(plain));
+    EXPECT_TRUE(is_complete(device));
+    EXPECT_TRUE(is_complete(layer));
     ImageService::Request lazily{name_of(), true, false};
     const auto refused = test::run_task(loop, images->ensure(std::move(lazily)));
     ASSERT_TRUE(refused && !*refused);
@@ -240,21 +244,22 @@ TEST_F(ImageServiceTest, CompressedLayersAreCompletedWithTheirDevicesBeforeTheAn
 
 TEST_F(ImageServiceTest, AFailedCompletionNamesTheImageAndIsTriedAgain)
 {
-    unsigned tries = 0;
-    complete = [&](std::shared_ptr<BlobTree>) -> Task<Result<void>> {
-        const bool first = ++tries == 1;
-        return [](bool fails) -> Task<Result<void>> {
-            co_return fails ? Result<void>{fail(ErrorKind::kNoSpace, "the disk is full")} : Result<void>{};
-        }(first);
-    };
+    options.needs_complete = true;
+    policy.failure_memory = milliseconds{0};
     start();
-    publish({test::add_layer(source, test::ErofsBytes{.compressed = true}.bytes())});
+    const auto layer = test::add_layer(source, test::ErofsBytes{.compressed = true}.bytes());
+    publish({layer});
+    source.tamper = [&](const Digest&, std::uint64_t offset, std::span<std::byte> bytes) {
+        if (ByteRange{offset, offset + bytes.size()}.contains({kBlockSize, 2 * kBlockSize})) {
+            bytes[kBlockSize - offset] ^= std::byte{1};
+        }
+    };
     const auto failed = ensure();
     ASSERT_FALSE(failed);
-    EXPECT_EQ(failed.error().kind(), ErrorKind::kNoSpace);
-    EXPECT_THAT(failed.error().text(), AllOf(HasSubstr(name_of()), HasSubstr("the disk is full")));
+    EXPECT_EQ(failed.error().kind(), ErrorKind::kCorrupt);
+    EXPECT_THAT(failed.error().text(), AllOf(HasSubstr(name_of()), HasSubstr("cannot complete")));
+    source.tamper = nullptr;
     EXPECT_TRUE(ensure());
-    EXPECT_EQ(tries, 2U);
 }
 
 TEST_F(ImageServiceTest, AReferenceThatIsNoneIsRefused)

@@ -36,7 +36,7 @@ TEST(Metrics, TheNamesInTheStatusDocumentStay)
     Counters counters;
     fetcher::FetchCounters fetched;
     protocol::SocketStats library;
-    FrontEndNumbers device;
+    protocol::FrontEndStats device;
     Metrics metrics;
     add_fill_metrics(metrics, counters);
     add_fetch_metrics(metrics, [&] { return fetched; });
@@ -109,7 +109,7 @@ TEST(Metrics, EachSaysWhatItIs)
     const Counters counters;
     Metrics metrics;
     add_fill_metrics(metrics, counters);
-    add_front_end_metrics(metrics, [] { return FrontEndNumbers{}; });
+    add_front_end_metrics(metrics, [] { return protocol::FrontEndStats{}; });
     for (const auto& metric : metrics.all()) {
         EXPECT_GT(metric.help.size(), 10U) << metric.name;
         EXPECT_FALSE(metric.help.ends_with(".")) << metric.name;

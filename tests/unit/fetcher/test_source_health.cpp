@@ -89,14 +89,15 @@ TEST(SourceBlames, OnceIsASuspicionAndTwiceAtTheSamePlaceAConviction)
     EXPECT_FALSE(blames.convicted("r/a", blob, {8192, 12'288}, kNow));
 }
 
-TEST(SourceBlames, AllIsForgottenAfterAMinute)
+TEST(SourceBlames, AConvictionLastsASecondAndASuspicionAMinute)
 {
     const Digest blob;
     SourceBlames blames;
     blames.blame("r/a", blob, {0, 4096}, kNow);
     blames.blame("r/a", blob, {0, 4096}, kNow + seconds{30});
-    EXPECT_TRUE(blames.convicted("r/a", blob, {0, 4096}, kNow + seconds{89}));
-    EXPECT_FALSE(blames.convicted("r/a", blob, {0, 4096}, kNow + seconds{90}));
+    EXPECT_TRUE(blames.convicted("r/a", blob, {0, 4096}, kNow + seconds{30} + milliseconds{999}));
+    EXPECT_FALSE(blames.convicted("r/a", blob, {0, 4096}, kNow + seconds{31}));
+    EXPECT_TRUE(blames.suspected("r/a", blob, kNow + seconds{89}));
     EXPECT_FALSE(blames.suspected("r/a", blob, kNow + seconds{90}));
 }
 

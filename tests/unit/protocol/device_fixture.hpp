@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "protocol/cachefiles_device.hpp"
+#include "protocol/cachefiles_front_end.hpp"
 #include "tests/support/fake_kernel.hpp"
 #include "tests/support/loop_fixture.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -27,7 +27,7 @@ protected:
         EventLoop loop;
         test::FakeKernel kernel;
         RecordingHandler handler;
-        std::unique_ptr<CachefilesDevice> device;
+        std::unique_ptr<CachefilesFrontEnd> device;
     };
 
     void SetUp() override
@@ -55,7 +55,7 @@ protected:
 
     Result<void> start(DeviceConfig config)
     {
-        world_->device = std::make_unique<CachefilesDevice>(world_->loop, world_->kernel.io(), std::move(config));
+        world_->device = std::make_unique<CachefilesFrontEnd>(world_->loop, world_->kernel.io(), std::move(config));
         return world_->device->start(world_->handler);
     }
 

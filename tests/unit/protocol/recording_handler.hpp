@@ -2,7 +2,8 @@
 #pragma once
 
 #include "base/aligned_buffer.hpp"
-#include "protocol/device.hpp"
+#include "protocol/file_handle.hpp"
+#include "protocol/front_end.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -21,9 +22,10 @@ public:
     void on_open(OpenRequest request) override
     {
         events.push_back("open " + request.cookie);
-        handles[request.object] = request.handle;
+        auto file = open_file ? open_file(request.cookie) : nullptr;
+        handles[request.object] = file ? std::shared_ptr<ObjectHandle>{file} : request.handle;
         if (accept_size) {
-            request.pending.accept(*accept_size);
+            request.pending.accept({*accept_size, digest, std::move(file)});
             return;
         }
         opens.push_back(std::move(request));
@@ -49,7 +51,7 @@ public:
         handles.erase(object);
     }
 
-    void on_device_lost(const Error& why) override { lost = why.text(); }
+    void on_front_end_lost(const Error& why) override { lost = why.text(); }
 
     [[nodiscard]] std::size_t count(const std::string& event) const
     {
@@ -57,6 +59,9 @@ public:
     }
 
     std::optional<std::uint64_t> accept_size;
+    Digest digest; ///< of what is accepted
+    /// For front ends that bring no handles: the backing file of a blob.
+    std::function<std::shared_ptr<FileHandle>(const std::string& cookie)> open_file;
     std::function<void(ReadRequest)> serve_read;
     bool drop_reads_on_close = true;
     std::vector<OpenRequest> opens;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "protocol/socket_device.hpp"
+#include "protocol/library_front_end.hpp"
 #include "tests/support/loop_fixture.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/unit/protocol/raw_client.hpp"
@@ -16,19 +16,22 @@
 namespace sluice::protocol {
 
 constexpr std::uint64_t kSize = 64 * 1024;
+inline const std::string kCookie(64, 'c');
 inline const Digest kBlob = *Digest::parse("sha256:" + std::string(64, 'b'));
 
-class SocketDeviceTest : public test::FdLeakTest {
+class LibraryFrontEndTest : public test::FdLeakTest {
 protected:
     void SetUp() override
     {
         FdLeakTest::SetUp();
-        std::filesystem::create_directories(dir_.path() / "private");
         loop_.emplace();
         workers_.emplace(1);
         config_.socket = dir_.path() / "blobs.sock";
-        config_.place = {dir_.path(), dir_.path() / "private", "erofs,sluice"};
         handler_.accept_size = kSize;
+        handler_.digest = kBlob;
+        handler_.open_file = [this](const std::string& cookie) {
+            return FileHandle::open(dir_.path() / cookie, kSize).value();
+        };
     }
 
     void TearDown() override
@@ -44,9 +47,12 @@ protected:
     void start()
     {
         SocketNames names;
-        names.has_blob = [](const Digest& digest) { return digest == kBlob; };
-        names.find_part = [](const std::string& reference, std::uint32_t layer, std::uint32_t) -> Result<Digest> {
-            return reference == "image" && layer == 0 ? Result<Digest>{kBlob} : fail_errno(ENOENT, "no such image");
+        names.find_blob = [](const Digest& digest) -> Result<std::string> {
+            return digest == kBlob ? Result<std::string>{kCookie} : fail_errno(ENOENT, "no such blob");
+        };
+        names.find_part = [](const std::string& reference, std::uint32_t layer, std::uint32_t) -> Result<std::string> {
+            return reference == "image" && layer == 0 ? Result<std::string>{kCookie}
+                                                      : fail_errno(ENOENT, "no such image");
         };
         device_.emplace(*loop_, *workers_, config_, std::move(names));
         const auto started = device_->start(handler_);
@@ -74,18 +80,12 @@ protected:
         return client;
     }
 
-    void fill(ByteRange range)
-    {
-        const auto data = filled(range.size(), 'f');
-        ASSERT_TRUE(handler_.handles.begin()->second->write(range.begin(), data.bytes()));
-    }
-
     test::TempDir dir_;
     std::optional<EventLoop> loop_;
     std::optional<WorkerPool> workers_;
     RecordingHandler handler_;
-    SocketDevice::Config config_;
-    std::optional<SocketDevice> device_;
+    LibraryFrontEnd::Config config_;
+    std::optional<LibraryFrontEnd> device_;
 };
 
 } // namespace sluice::protocol

@@ -47,7 +47,7 @@ protected:
         world_->kernel.send_raw(bytes);
     }
 
-    [[nodiscard]] DeviceStats stats() const { return world_->device->stats(); }
+    [[nodiscard]] FrontEndStats stats() const { return world_->device->stats(); }
 };
 
 TEST_F(DeviceFaultTest, GarbageIsCountedAndSurvived)
@@ -217,7 +217,7 @@ TEST_F(DeviceFaultTest, AnAnswerThatTheKernelDoesNotTakeClosesTheObjectForTheCor
     ASSERT_TRUE(until([&] { return world_->handler.opens.size() == 1; }));
     const auto id = world_->handler.opens[0].object;
     world_->kernel.fail_command("copen", EINVAL);
-    world_->handler.opens[0].pending.accept(kSize);
+    world_->handler.opens[0].pending.accept({kSize, {}, nullptr});
     EXPECT_TRUE(world_->handler.closed.empty()) << "not from within the call";
     ASSERT_TRUE(until([&] { return world_->handler.closed == std::vector{id}; }));
     EXPECT_FALSE(world_->kernel.descriptor_open(object));

@@ -60,7 +60,7 @@ TEST_F(DeviceSetupTest, AKernelWithoutTheModeIsNamedAsSuch)
 TEST_F(DeviceSetupTest, ABusyDeviceIsNamedAsSuch)
 {
     ASSERT_TRUE(start().has_value());
-    CachefilesDevice second{world_->loop, world_->kernel.io(), config()};
+    CachefilesFrontEnd second{world_->loop, world_->kernel.io(), config()};
     RecordingHandler handler;
     const auto text = failure(second.start(handler));
     EXPECT_NE(text.find("/dev/cachefiles is"), std::string::npos) << text;
@@ -84,7 +84,7 @@ TEST_F(DeviceSetupTest, AMissingCacheDirectoryIsNamed)
 TEST_F(DeviceSetupTest, BadSettingsAreFoundBeforeTheDeviceIsOpened)
 {
     auto wanted = config();
-    wanted.limits.brun = 2;
+    wanted.limits.blocks.run = 2;
     EXPECT_NE(failure(start(std::move(wanted))).find("bstop < bcull < brun"), std::string::npos);
     wanted = config();
     wanted.tag = "a\nb";
@@ -98,7 +98,7 @@ TEST_F(DeviceSetupTest, BadSettingsAreFoundBeforeTheDeviceIsOpened)
 TEST_F(DeviceSetupTest, AFailedCommandClosesTheDeviceAgain)
 {
     world_->kernel.fail_command("tag", EEXIST);
-    EXPECT_NE(failure(start()).find("'tag sluice'"), std::string::npos);
+    EXPECT_NE(failure(start()).find("'tag CacheFiles'"), std::string::npos);
     world_->kernel.fail_command("tag", 0);
     EXPECT_TRUE(start().has_value()) << "it would be busy";
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/object_fd.hpp"
+#include "protocol/space.hpp"
 #include "tests/support/loop_fixture.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/unit/protocol/recording_handler.hpp"
@@ -158,7 +159,7 @@ TEST_F(ObjectFdTest, NoBuffersMeansNoSpaceOrNoObject)
     const auto object = make();
     auto data = filled(kBlockSize, 1);
     io_.before_write = [](std::size_t) -> ssize_t { return -ENOBUFS; };
-    io_.available = 20; // of 1000, below the 3% of bstop
+    io_.available = 9; // of 1000, below the 1% of bstop
     EXPECT_EQ(object->write(0, data.bytes()).error().kind(), ErrorKind::kNoSpace);
     io_.available = 500;
     EXPECT_EQ(object->write(0, data.bytes()).error().kind(), ErrorKind::kCancelled);
@@ -191,7 +192,7 @@ TEST(BelowStop, CountsBlocksAndInodesAndForgivesUncountedInodes)
 
     fs.f_blocks = 1000;
     fs.f_bavail = 30;
-    const CacheLimits limits;
+    const CacheLimits limits{{10, 7, 3}, {10, 7, 3}};
     EXPECT_FALSE(below_stop(fs, limits)) << "no inodes are counted on btrfs";
     fs.f_bavail = 29;
     EXPECT_TRUE(below_stop(fs, limits));

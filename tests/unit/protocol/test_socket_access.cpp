@@ -11,11 +11,11 @@ namespace {
 
 constexpr uid_t kStranger = 65534;
 
-class SocketAccessTest : public SocketDeviceTest {
+class SocketAccessTest : public LibraryFrontEndTest {
 protected:
     void SetUp() override
     {
-        SocketDeviceTest::SetUp();
+        LibraryFrontEndTest::SetUp();
         if (::geteuid() != 0) {
             GTEST_SKIP() << "only root can pretend to be somebody else";
         }

@@ -97,9 +97,10 @@ done
 say "in the end: all of it right, and every byte in the backing file proved"
 cmp "$work/mnt/file" "$work/tree/file"
 digest=$(blob_of "$proxy/app:v1")
+cookie=$(cookie_of "$digest")
 erofs_size=$(json blobs '.blobs[0].erofs_size')
 sluicectl umount "$work/mnt"
 wait_for 60 "the layer to be released" no_layers
 stop_daemon
-only_proved "$(backing_file "$digest")" "$(blob_file "$digest")" "$erofs_size"
+only_proved "$(backing_file "$cookie")" "$(blob_file "$digest")" "$erofs_size"
 kill $proxy_pid

@@ -26,11 +26,12 @@ same_tree "$work/tree" "$work/mnt"
 expect_equal "$size" "$(counter bytes_fetched)" "bytes fetched"
 expect_equal 0 "$(counter reads_failed)" "failed reads"
 
+cookie=$(cookie_of "$digest")
 say "after a restart nothing is fetched again, and every byte on the disk is right"
 sluicectl umount "$work/mnt"
 wait_for 60 "the layer to be released" no_layers
 stop_daemon
-only_proved "$(backing_file "$digest")" "$(blob_file "$digest")" "$size"
+only_proved "$(backing_file "$cookie")" "$(blob_file "$digest")" "$size"
 start_daemon
 mount_image "$registry/app:v1" "$work/mnt"
 same_tree "$work/tree" "$work/mnt"

@@ -84,11 +84,16 @@ else:
 PY
 }
 
-# backing_file DIGEST: the cache file of a blob that is not mounted.
+# cookie_of DIGEST: what a blob's cache file is named by. Asks the daemon, which must run.
+cookie_of() {
+    json blobs ".blobs[] | select(.digest == \"$1\") | .cookie"
+}
+
+# backing_file COOKIE: the cache file of a blob that is not mounted.
 backing_file() {
     local found
-    found=$(find "$cache/cache" -name "D${1#sha256:}")
-    [ -n "$found" ] || die "there is no backing file for $1"
+    found=$(find "$cache/cache" -name "D$1")
+    [ -n "$found" ] || die "there is no backing file named $1"
     printf '%s\n' "$found"
 }
 

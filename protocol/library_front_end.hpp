@@ -3,7 +3,7 @@
 
 #include "base/event_loop.hpp"
 #include "base/worker_pool.hpp"
-#include "protocol/device.hpp"
+#include "protocol/front_end.hpp"
 #include "protocol/socket_client.hpp"
 #include "protocol/socket_listener.hpp"
 
@@ -19,27 +19,27 @@ namespace sluice::protocol {
 /// The front end for libsluice: blobs over a SOCK_SEQPACKET Unix socket, without the kernel's help and without root.
 /// The bytes themselves go through the backing files, of which clients get read-only descriptors. All calls on the
 /// loop's thread.
-class SocketDevice final : public Device {
+class LibraryFrontEnd final : public FrontEnd {
 public:
     struct Config {
         std::filesystem::path socket;
         std::vector<gid_t> groups; ///< whose members may open blobs, besides root and the user that the daemon runs as
-        SocketObjects::Place place;
         SocketLimits limits;
         std::size_t max_clients = 512;
         std::size_t max_clients_per_user = 128; ///< root not counted
         milliseconds patience{10'000};
     };
 
-    SocketDevice(EventLoop& loop, WorkerPool& workers, Config config, SocketNames names);
-    ~SocketDevice() override;
+    LibraryFrontEnd(EventLoop& loop, WorkerPool& workers, Config config, SocketNames names);
+    ~LibraryFrontEnd() override;
 
     /// Makes the socket. The error names it.
     [[nodiscard]] Result<void> start(RequestHandler& handler) override;
     /// Ends all connections: what clients wait for they ask the daemon's successor for.
     void stop() override;
 
-    [[nodiscard]] DeviceStats stats() const override;
+    [[nodiscard]] Capabilities capabilities() const override;
+    [[nodiscard]] FrontEndStats stats() const override;
     [[nodiscard]] SocketStats socket_stats() const;
 
 private:
@@ -65,7 +65,7 @@ private:
     std::set<uid_t>
         complained_; ///< users about whose clients a line was logged: one is enough, they could write very many
     UniqueFd listener_;
-    std::shared_ptr<SocketDevice*> self_; // what deferred calls hold weakly
+    std::shared_ptr<LibraryFrontEnd*> self_; // what deferred calls hold weakly
     std::shared_ptr<SocketObjects> objects_;
     std::unordered_map<SocketClient*, Connected> clients_;
     Timer resume_;

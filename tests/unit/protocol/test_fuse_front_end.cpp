@@ -2,8 +2,7 @@
 //
 // Over a real mount: skipped where this process may not make one. Whoever uses the file system is another thread, as
 // the loop's must not.
-#include "protocol/cookie_path.hpp"
-#include "protocol/fuse_device.hpp"
+#include "protocol/fuse_front_end.hpp"
 #include "protocol/fuse_mount.hpp"
 #include "tests/support/loop_fixture.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -28,7 +27,7 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t kSize = 64 * kBlockSize;
 const std::string kBlob(64, 'b');
 
-class FuseDeviceTest : public test::FdLeakTest {
+class FuseFrontEndTest : public test::FdLeakTest {
 protected:
     void SetUp() override
     {
@@ -36,10 +35,11 @@ protected:
         loop_.emplace();
         workers_.emplace(2);
         handler_.accept_size = kSize;
+        handler_.open_file = [this](const std::string& cookie) {
+            return FileHandle::open(dir_.path() / cookie, kSize).value();
+        };
         FuseConfig config;
         config.mount_base = base();
-        config.cache_dir = dir_.path();
-        config.private_dir = dir_.path() / "private";
         config.volume = "erofs,dom0";
         config.size_of = [](std::string_view name) { return name == kBlob ? std::optional{kSize} : std::nullopt; };
         config.cookies = [] { return std::vector<std::string>{kBlob}; };
@@ -115,7 +115,7 @@ protected:
             const auto range = request.range.align_out(kBlockSize);
             auto data = filled(range.size(), value);
             ASSERT_TRUE(handler_.handles.at(request.object)->write(range.begin(), data.bytes()));
-            request.pending.complete();
+            request.pending.complete({});
         };
     }
 
@@ -123,10 +123,10 @@ protected:
     std::optional<EventLoop> loop_;
     std::optional<WorkerPool> workers_;
     RecordingHandler handler_;
-    std::optional<FuseDevice> device_;
+    std::optional<FuseFrontEnd> device_;
 };
 
-TEST_F(FuseDeviceTest, ABlobIsAFileOfItsSizeThatRootMayRead)
+TEST_F(FuseFrontEndTest, ABlobIsAFileOfItsSizeThatRootMayRead)
 {
     struct stat info {};
 
@@ -137,7 +137,7 @@ TEST_F(FuseDeviceTest, ABlobIsAFileOfItsSizeThatRootMayRead)
     EXPECT_TRUE(handler_.events.empty());
 }
 
-TEST_F(FuseDeviceTest, BlobsAreListed)
+TEST_F(FuseFrontEndTest, BlobsAreListed)
 {
     const auto names = elsewhere([this] {
         std::vector<std::string> found;
@@ -149,14 +149,14 @@ TEST_F(FuseDeviceTest, BlobsAreListed)
     EXPECT_EQ(names, std::vector{kBlob});
 }
 
-TEST_F(FuseDeviceTest, NothingCanBeWritten)
+TEST_F(FuseFrontEndTest, NothingCanBeWritten)
 {
     EXPECT_EQ(elsewhere([this] { return ::open(path().c_str(), O_RDWR | O_CLOEXEC) < 0 ? errno : 0; }), EROFS);
     EXPECT_EQ(elsewhere([this] { return ::unlink(path().c_str()) != 0 ? errno : 0; }), EROFS);
     EXPECT_EQ(elsewhere([this] { return ::mkdir(path("new").c_str(), 0700) != 0 ? errno : 0; }), EROFS);
 }
 
-TEST_F(FuseDeviceTest, AReadIsAskedForAndGetsWhatWasWritten)
+TEST_F(FuseFrontEndTest, AReadIsAskedForAndGetsWhatWasWritten)
 {
     serve('x');
     const auto fd = open_blob();
@@ -172,9 +172,9 @@ TEST_F(FuseDeviceTest, AReadIsAskedForAndGetsWhatWasWritten)
     EXPECT_EQ(handler_.count("close"), 1U);
 }
 
-TEST_F(FuseDeviceTest, WhatIsStillMissingAtTheAnswerIsAnErrorAndIsAskedForAgain)
+TEST_F(FuseFrontEndTest, WhatIsStillMissingAtTheAnswerIsAnErrorAndIsAskedForAgain)
 {
-    handler_.serve_read = [](ReadRequest request) { request.pending.complete(); };
+    handler_.serve_read = [](ReadRequest request) { request.pending.complete({}); }; // and it is not there
     const auto fd = open_blob();
     ASSERT_GE(fd, 0);
     const auto failed = read(fd, 0, kBlockSize);
@@ -185,14 +185,14 @@ TEST_F(FuseDeviceTest, WhatIsStillMissingAtTheAnswerIsAnErrorAndIsAskedForAgain)
     close_blob(fd);
 }
 
-TEST_F(FuseDeviceTest, AHoleWhereTheCoreBelievedDataIsToldToTheCoreOnce)
+TEST_F(FuseFrontEndTest, AHoleWhereTheCoreBelievedDataIsToldToTheCoreOnce)
 {
     handler_.serve_read = [this](ReadRequest request) {
         if (request.found_hole) {
             auto data = filled(kBlockSize, 'h');
             ASSERT_TRUE(handler_.handles.at(request.object)->write(request.range.begin(), data.bytes()));
         }
-        request.pending.complete();
+        request.pending.complete({});
     };
     const auto fd = open_blob();
     ASSERT_GE(fd, 0);
@@ -206,19 +206,19 @@ TEST_F(FuseDeviceTest, AHoleWhereTheCoreBelievedDataIsToldToTheCoreOnce)
     close_blob(fd);
 }
 
-TEST_F(FuseDeviceTest, BlocksThatWereNeverWrittenAreAHoleAndNoZeros)
+TEST_F(FuseFrontEndTest, BlocksThatWereNeverWrittenAreAHoleAndNoZeros)
 {
     handler_.serve_read = [this](ReadRequest request) {
         if (request.found_hole) {
             auto data = filled(kBlockSize, 'w');
             ASSERT_TRUE(handler_.handles.at(request.object)->write(request.range.begin(), data.bytes()));
         }
-        request.pending.complete();
+        request.pending.complete({});
     };
     const auto fd = open_blob();
     ASSERT_GE(fd, 0);
     {
-        const auto place = dir_.path() / cookie_path("erofs,dom0", kBlob);
+        const auto place = dir_.path() / kBlob;
         const UniqueFd file{kAdoptFd, ::open(place.c_str(), O_RDWR | O_CLOEXEC)};
         ASSERT_EQ(::fallocate(file.get(), 0, 0, kSize), 0);
         std::string bytes(kSize, '?');
@@ -228,7 +228,7 @@ TEST_F(FuseDeviceTest, BlocksThatWereNeverWrittenAreAHoleAndNoZeros)
     close_blob(fd);
 }
 
-TEST_F(FuseDeviceTest, WhatTheCoreHasLookedForInVainIsAnErrorAtOnce)
+TEST_F(FuseFrontEndTest, WhatTheCoreHasLookedForInVainIsAnErrorAtOnce)
 {
     const auto fd = open_blob();
     ASSERT_GE(fd, 0);
@@ -245,7 +245,7 @@ TEST_F(FuseDeviceTest, WhatTheCoreHasLookedForInVainIsAnErrorAtOnce)
     close_blob(fd);
 }
 
-TEST_F(FuseDeviceTest, AReadThatTheCoreDropsIsAnError)
+TEST_F(FuseFrontEndTest, AReadThatTheCoreDropsIsAnError)
 {
     handler_.serve_read = [](ReadRequest request) { const auto dropped = std::move(request); };
     const auto fd = open_blob();
@@ -254,7 +254,7 @@ TEST_F(FuseDeviceTest, AReadThatTheCoreDropsIsAnError)
     close_blob(fd);
 }
 
-TEST_F(FuseDeviceTest, SeveralReadsWaitAtOnceAndAreAnsweredInAnyOrder)
+TEST_F(FuseFrontEndTest, SeveralReadsWaitAtOnceAndAreAnsweredInAnyOrder)
 {
     const auto fd = open_blob();
     ASSERT_GE(fd, 0);
@@ -271,7 +271,7 @@ TEST_F(FuseDeviceTest, SeveralReadsWaitAtOnceAndAreAnsweredInAnyOrder)
         handler_.reads.pop_back();
         auto data = filled(kBlockSize, 'z');
         ASSERT_TRUE(handler_.handles.at(request.object)->write(request.range.begin(), data.bytes()));
-        request.pending.complete();
+        request.pending.complete({});
     }
     for (auto& reader : readers) {
         EXPECT_EQ(reader.get(), static_cast<ssize_t>(kBlockSize));
@@ -279,20 +279,33 @@ TEST_F(FuseDeviceTest, SeveralReadsWaitAtOnceAndAreAnsweredInAnyOrder)
     close_blob(fd);
 }
 
-TEST_F(FuseDeviceTest, TwoOpenersShareOneObject)
+TEST_F(FuseFrontEndTest, EachOpenFileIsAnObjectOfItsOwn)
 {
     const auto one = open_blob();
     const auto two = open_blob();
-    EXPECT_EQ(handler_.count("open " + kBlob), 1U);
+    EXPECT_EQ(handler_.count("open " + kBlob), 2U);
     ::close(one);
+    EXPECT_TRUE(test::run_until(*loop_, [&] { return handler_.count("close") == 1; }));
     serve('x');
     EXPECT_EQ(read(two, 0, kBlockSize).first, 'x');
-    EXPECT_EQ(handler_.count("close"), 0U);
     close_blob(two);
-    EXPECT_EQ(handler_.count("close"), 1U);
+    EXPECT_EQ(handler_.count("close"), 2U);
 }
 
-TEST_F(FuseDeviceTest, ARefusedOpeningIsTheOpenersErrorAndCanBeTriedAgain)
+TEST_F(FuseFrontEndTest, TheReaderIsToldWhyAReadFailed)
+{
+    handler_.serve_read = [](ReadRequest request) {
+        request.pending.complete(fail(ErrorKind::kNoSpace, "the cache is full"));
+    };
+    const auto fd = open_blob();
+    ASSERT_GE(fd, 0);
+    const auto failed = read(fd, 0, kBlockSize);
+    EXPECT_EQ(failed.got, -1);
+    EXPECT_EQ(failed.code, ENOSPC);
+    close_blob(fd);
+}
+
+TEST_F(FuseFrontEndTest, ARefusedOpeningIsTheOpenersErrorAndCanBeTriedAgain)
 {
     handler_.accept_size.reset();
     auto opener = std::async(std::launch::async, [this] {
@@ -300,7 +313,7 @@ TEST_F(FuseDeviceTest, ARefusedOpeningIsTheOpenersErrorAndCanBeTriedAgain)
         return fd < 0 ? -errno : fd;
     });
     ASSERT_TRUE(test::run_until(*loop_, [&] { return !handler_.opens.empty(); }));
-    handler_.opens.front().pending.reject(ENOENT);
+    handler_.opens.front().pending.reject(Error::from_errno(ENOENT, "gone"));
     EXPECT_EQ(opener.get(), -ENOENT);
     handler_.opens.clear();
     handler_.accept_size = kSize;
@@ -309,7 +322,7 @@ TEST_F(FuseDeviceTest, ARefusedOpeningIsTheOpenersErrorAndCanBeTriedAgain)
     close_blob(fd);
 }
 
-TEST_F(FuseDeviceTest, ReadsThatWaitWhenTheDeviceEndsGetAnError)
+TEST_F(FuseFrontEndTest, ReadsThatWaitWhenTheDeviceEndsGetAnError)
 {
     const auto fd = open_blob();
     ASSERT_GE(fd, 0);
@@ -325,14 +338,14 @@ TEST_F(FuseDeviceTest, ReadsThatWaitWhenTheDeviceEndsGetAnError)
     EXPECT_TRUE(fs::is_empty(base()) || fs::directory_iterator { base() } -> path().filename() == ".lock");
 }
 
-TEST_F(FuseDeviceTest, TheBaseDirectoryBelongsToOneDaemon)
+TEST_F(FuseFrontEndTest, TheBaseDirectoryBelongsToOneDaemon)
 {
     const auto second = FuseMount::mount(base());
     ASSERT_FALSE(second);
     EXPECT_EQ(second.error().code(), EBUSY);
 }
 
-TEST_F(FuseDeviceTest, AnUnmountedFileSystemIsReported)
+TEST_F(FuseFrontEndTest, AnUnmountedFileSystemIsReported)
 {
     ASSERT_EQ(::umount2(device_->directory().c_str(), MNT_DETACH), 0);
     EXPECT_TRUE(test::run_until(*loop_, [&] { return !handler_.lost.empty(); }));

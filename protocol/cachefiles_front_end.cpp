@@ -3,7 +3,7 @@
 // Takes messages from the device, a bounded number in one turn of the loop, and turns each into a call of the handler.
 // Nothing that a message says, and nothing that read(2) says about one message, ends the daemon: it is counted, logged
 // once for its kind, and answered where there is somebody to be answered. Only EIO from a command means the end.
-#include "protocol/cachefiles_device.hpp"
+#include "protocol/cachefiles_front_end.hpp"
 
 #include "base/log.hpp"
 #include "base/text.hpp"
@@ -29,18 +29,18 @@ constexpr milliseconds kPause{100}; ///< between turns that brought nothing but 
 
 } // namespace
 
-CachefilesDevice::CachefilesDevice(EventLoop& loop, KernelIo& io, DeviceConfig config)
+CachefilesFrontEnd::CachefilesFrontEnd(EventLoop& loop, KernelIo& io, DeviceConfig config)
     : loop_{loop}
     , io_{io}
     , config_{std::move(config)}
     , buffer_(uapi::kMessageMax)
-    , self_{std::make_shared<CachefilesDevice*>(this)}
+    , self_{std::make_shared<CachefilesFrontEnd*>(this)}
     , resume_{loop, [this] { watch(); }}
 {}
 
-CachefilesDevice::~CachefilesDevice() = default;
+CachefilesFrontEnd::~CachefilesFrontEnd() = default;
 
-Result<void> CachefilesDevice::start(RequestHandler& handler)
+Result<void> CachefilesFrontEnd::start(RequestHandler& handler)
 {
     assert(loop_.in_loop_thread() && !fd_);
     auto bound = set_up_device(io_, config_);
@@ -59,7 +59,7 @@ Result<void> CachefilesDevice::start(RequestHandler& handler)
     };
     OpenObjects::Events events;
     events.dropped = [defer](ObjectId object) {
-        defer([object](CachefilesDevice& self) { self.handler_->on_close(object); });
+        defer([object](CachefilesFrontEnd& self) { self.handler_->on_close(object); });
     };
     events.device_failed = [this](int code) {
         lost(Error::from_errno(code, "/dev/cachefiles: the kernel has given up this cache"));
@@ -70,21 +70,33 @@ Result<void> CachefilesDevice::start(RequestHandler& handler)
     return {};
 }
 
-void CachefilesDevice::stop()
+void CachefilesFrontEnd::stop()
 {
     assert(loop_.in_loop_thread());
     resume_.cancel();
     source_.reset();
 }
 
-DeviceStats CachefilesDevice::stats() const
+Capabilities CachefilesFrontEnd::capabilities() const
+{
+    // Kernels from 6.8 on hang or corrupt memory when a compressed extent is cached in part.
+    return Capabilities{
+        .name = "cachefiles",
+        .serves_mounts = true,
+        .brings_handles = true,
+        .needs_complete = true,
+        .readers_see_errors = false,
+        .can_restore = can_restore_};
+}
+
+FrontEndStats CachefilesFrontEnd::stats() const
 {
     auto stats = stats_;
     stats.open_objects = objects_ ? objects_->size() : 0;
     return stats;
 }
 
-void CachefilesDevice::watch()
+void CachefilesFrontEnd::watch()
 {
     if (lost_) {
         return;
@@ -103,13 +115,13 @@ void CachefilesDevice::watch()
     );
 }
 
-void CachefilesDevice::pause()
+void CachefilesFrontEnd::pause()
 {
     source_.reset();
     resume_.arm(kPause);
 }
 
-bool CachefilesDevice::drain()
+bool CachefilesFrontEnd::drain()
 {
     // What is left after a turn's share raises the level-triggered watch again, behind everybody else's events.
     turn_was_useful_ = false;
@@ -125,7 +137,7 @@ bool CachefilesDevice::drain()
     return true;
 }
 
-bool CachefilesDevice::take_one()
+bool CachefilesFrontEnd::take_one()
 {
     const auto got = io_.read(fd_.get(), buffer_);
     if (got == 0 || got == -EAGAIN) {
@@ -150,7 +162,7 @@ bool CachefilesDevice::take_one()
     return true;
 }
 
-bool CachefilesDevice::on_read_error(int code)
+bool CachefilesFrontEnd::on_read_error(int code)
 {
     if (code == EINTR) {
         return true;
@@ -175,7 +187,7 @@ bool CachefilesDevice::on_read_error(int code)
     return true;
 }
 
-void CachefilesDevice::dispatch(OpenMessage message)
+void CachefilesFrontEnd::dispatch(OpenMessage message)
 {
     ++stats_.opens;
     auto fd = io_.adopt_object(message.fd);
@@ -203,7 +215,7 @@ void CachefilesDevice::dispatch(OpenMessage message)
         PendingOpen{objects_, message.object, message.message}});
 }
 
-void CachefilesDevice::dispatch(const ReadMessage& message)
+void CachefilesFrontEnd::dispatch(const ReadMessage& message)
 {
     ++stats_.reads;
     if (!objects_->contains(message.object)) {
@@ -218,7 +230,7 @@ void CachefilesDevice::dispatch(const ReadMessage& message)
     );
 }
 
-void CachefilesDevice::dispatch(const CloseMessage& message)
+void CachefilesFrontEnd::dispatch(const CloseMessage& message)
 {
     ++stats_.closes;
     // Reading CLOSE was the answer; the kernel has failed what was still pending. So first nothing goes out through the
@@ -231,7 +243,7 @@ void CachefilesDevice::dispatch(const CloseMessage& message)
     object->close();
 }
 
-void CachefilesDevice::dispatch(const BadMessage& bad)
+void CachefilesFrontEnd::dispatch(const BadMessage& bad)
 {
     ++stats_.malformed;
     complain_once(to_string(bad.fault), fmt::format("/dev/cachefiles: {}; ignored", printable(bad.text)));
@@ -249,7 +261,7 @@ void CachefilesDevice::dispatch(const BadMessage& bad)
     }
 }
 
-void CachefilesDevice::lost(const Error& why)
+void CachefilesFrontEnd::lost(const Error& why)
 {
     if (lost_) {
         return;
@@ -258,12 +270,12 @@ void CachefilesDevice::lost(const Error& why)
     stop();
     loop_.defer([weak = std::weak_ptr{self_}, why] {
         if (const auto self = weak.lock()) {
-            (*self)->handler_->on_device_lost(why);
+            (*self)->handler_->on_front_end_lost(why);
         }
     });
 }
 
-void CachefilesDevice::complain_once(std::string_view kind, const std::string& text)
+void CachefilesFrontEnd::complain_once(std::string_view kind, const std::string& text)
 {
     if (complained_.emplace(kind).second) {
         log::warning("{} (further ones of this kind are only counted)", text);

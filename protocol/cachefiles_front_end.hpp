@@ -3,9 +3,9 @@
 
 #include "base/event_loop.hpp"
 #include "protocol/command.hpp"
-#include "protocol/device.hpp"
 #include "protocol/device_setup.hpp"
-#include "protocol/device_stats.hpp"
+#include "protocol/front_end.hpp"
+#include "protocol/front_end_stats.hpp"
 #include "protocol/kernel_io.hpp"
 #include "protocol/message.hpp"
 
@@ -22,16 +22,17 @@ class OpenObjects;
 
 /// The front end over /dev/cachefiles. All calls on the loop's thread. Destroying it closes the device, which ends
 /// every mount that it serves: hand fd() to somebody who keeps it open first.
-class CachefilesDevice final : public Device {
+class CachefilesFrontEnd final : public FrontEnd {
 public:
-    CachefilesDevice(EventLoop& loop, KernelIo& io, DeviceConfig config);
-    ~CachefilesDevice() override;
+    CachefilesFrontEnd(EventLoop& loop, KernelIo& io, DeviceConfig config);
+    ~CachefilesFrontEnd() override;
 
     /// Opens, configures and binds (or takes up the adopted descriptor), then delivers. The error says what to do.
     [[nodiscard]] Result<void> start(RequestHandler& handler) override;
     void stop() override;
 
-    [[nodiscard]] DeviceStats stats() const override;
+    [[nodiscard]] Capabilities capabilities() const override;
+    [[nodiscard]] FrontEndStats stats() const override;
 
     /// The device's descriptor once started, -1 before; for a descriptor store, and for culling.
     [[nodiscard]] int fd() const noexcept { return fd_.get(); }
@@ -59,12 +60,12 @@ private:
     bool can_restore_ = false;
     bool turn_was_useful_ = false;
     bool lost_ = false;
-    DeviceStats stats_;
+    FrontEndStats stats_;
     std::set<std::string, std::less<>> complained_;
     std::vector<std::byte> buffer_;
     UniqueFd fd_;
-    std::shared_ptr<CachefilesDevice*> self_; // what deferred calls hold weakly
-    std::shared_ptr<OpenObjects> objects_;    // the Answerer of everything delivered
+    std::shared_ptr<CachefilesFrontEnd*> self_; // what deferred calls hold weakly
+    std::shared_ptr<OpenObjects> objects_;      // the Answerer of everything delivered
     Timer resume_;
     std::unique_ptr<IoSource> source_; // last: its callback touches all of the above
 };

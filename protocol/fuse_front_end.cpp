@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "protocol/fuse_device.hpp"
+#include "protocol/fuse_front_end.hpp"
 
 #include "base/log.hpp"
 #include "protocol/fuse_objects.hpp"
@@ -10,30 +10,31 @@
 
 namespace sluice::protocol {
 
-FuseDevice::FuseDevice(EventLoop& loop, WorkerPool& workers, FuseConfig config)
-    : loop_{loop}, workers_{workers}, config_{std::move(config)}, self_{std::make_shared<FuseDevice*>(this)}
+FuseFrontEnd::FuseFrontEnd(EventLoop& loop, WorkerPool& workers, FuseConfig config)
+    : loop_{loop}, workers_{workers}, config_{std::move(config)}, self_{std::make_shared<FuseFrontEnd*>(this)}
 {
-    const auto dropped = [this](ObjectId object) {
+    FuseObjects::Events events;
+    events.dropped = [this](ObjectId object) {
         loop_.defer([weak = std::weak_ptr{self_}, object] {
             if (const auto self = weak.lock()) {
                 (*self)->handler_->on_close(object);
             }
         });
     };
-    const auto ask_again = [&event_loop = loop_,
-                            weak = std::weak_ptr{self_}](std::uint64_t inode, ByteRange range, FuseRequest request) {
-        event_loop.post([weak, inode, range, waiting = std::move(request)]() mutable {
+    events.found_hole = [&event_loop = loop_,
+                         weak = std::weak_ptr{self_}](ObjectId object, ByteRange range, FuseRequest request) {
+        event_loop.post([weak, object, range, waiting = std::move(request)]() mutable {
             if (const auto self = weak.lock()) {
-                (*self)->ask(inode, range, std::move(waiting), true);
+                (*self)->ask(object, range, std::move(waiting), true);
             }
         });
     };
-    objects_ = std::make_shared<FuseObjects>(FuseReader{workers_}, stats_, dropped, ask_again);
+    objects_ = std::make_shared<FuseObjects>(FuseReader{workers_}, stats_, std::move(events));
 }
 
-FuseDevice::~FuseDevice() = default;
+FuseFrontEnd::~FuseFrontEnd() = default;
 
-Result<void> FuseDevice::start(RequestHandler& handler)
+Result<void> FuseFrontEnd::start(RequestHandler& handler)
 {
     assert(loop_.in_loop_thread() && !session_);
     handler_ = &handler;
@@ -52,7 +53,7 @@ Result<void> FuseDevice::start(RequestHandler& handler)
     return {};
 }
 
-void FuseDevice::stop()
+void FuseFrontEnd::stop()
 {
     assert(loop_.in_loop_thread());
     if (session_) {
@@ -61,20 +62,31 @@ void FuseDevice::stop()
     mount_.reset();
 }
 
-DeviceStats FuseDevice::stats() const
+Capabilities FuseFrontEnd::capabilities() const
+{
+    return Capabilities{
+        .name = "fuse",
+        .serves_mounts = true,
+        .brings_handles = false,
+        .needs_complete = false,
+        .readers_see_errors = true,
+        .blobs_dir = directory_.string()};
+}
+
+FrontEndStats FuseFrontEnd::stats() const
 {
     auto stats = stats_;
     stats.open_objects = objects_->size();
     return stats;
 }
 
-const std::string* FuseDevice::name_of(std::uint64_t inode) const
+const std::string* FuseFrontEnd::name_of(std::uint64_t inode) const
 {
     const auto index = inode - kFuseRoot - 1;
     return inode > kFuseRoot && index < names_.size() ? &names_[index] : nullptr;
 }
 
-void FuseDevice::lookup(FuseRequest request, std::string name)
+void FuseFrontEnd::lookup(FuseRequest request, std::string name)
 {
     const auto size = config_.size_of(name);
     if (!size) {
@@ -89,7 +101,7 @@ void FuseDevice::lookup(FuseRequest request, std::string name)
     request.entry({known->second, *size});
 }
 
-void FuseDevice::get_attributes(FuseRequest request, std::uint64_t inode)
+void FuseFrontEnd::get_attributes(FuseRequest request, std::uint64_t inode)
 {
     if (inode == kFuseRoot) {
         request.attributes({kFuseRoot, 0});
@@ -104,7 +116,7 @@ void FuseDevice::get_attributes(FuseRequest request, std::uint64_t inode)
     }
 }
 
-void FuseDevice::open(FuseRequest request, std::uint64_t inode)
+void FuseFrontEnd::open(FuseRequest request, std::uint64_t inode)
 {
     const auto* name = name_of(inode);
     const auto size = name == nullptr ? std::nullopt : config_.size_of(*name);
@@ -112,35 +124,12 @@ void FuseDevice::open(FuseRequest request, std::uint64_t inode)
         request.error(ENOENT);
         return;
     }
-    if (objects_->join(inode, request)) {
-        return;
-    }
     ++stats_.opens;
-    const auto object = objects_->begin(inode, *size, std::move(request));
-    Prepopulation::Target target{config_.cache_dir, config_.private_dir, config_.volume, *name, *size};
-    workers_.submit([&loop = loop_, weak = std::weak_ptr{self_}, object, blob = std::move(target)]() mutable {
-        auto opened = open_backing_file(blob);
-        loop.post([weak, object, cookie = std::move(blob.cookie), file = std::move(opened)]() mutable {
-            if (const auto self = weak.lock()) {
-                (*self)->file_opened(object, cookie, std::move(file));
-            }
-        });
-    });
+    const auto object = objects_->begin(std::move(request));
+    handler_->on_open(OpenRequest{object, config_.volume, *name, nullptr, PendingOpen{objects_, object, MessageId{0}}});
 }
 
-void FuseDevice::file_opened(ObjectId object, const std::string& cookie, Result<std::shared_ptr<FileHandle>> file)
-{
-    if (!file) {
-        log::error("no file for the data of blob {}: {}", cookie, file.error().text());
-        objects_->refuse(object, file.error().kind() == ErrorKind::kNoSpace ? ENOSPC : EIO);
-        return;
-    }
-    objects_->set_file(object, *file);
-    handler_->on_open(OpenRequest{
-        object, config_.volume, cookie, std::move(*file), PendingOpen{objects_, object, MessageId{0}}});
-}
-
-void FuseDevice::read(FuseRequest request, std::uint64_t inode, std::uint64_t offset, std::size_t size)
+void FuseFrontEnd::read(FuseRequest request, std::uint64_t handle, std::uint64_t offset, std::size_t size)
 {
     ++stats_.reads;
     const auto range = ByteRange::from_length(offset, size);
@@ -149,33 +138,27 @@ void FuseDevice::read(FuseRequest request, std::uint64_t inode, std::uint64_t of
         request.error(EINVAL);
         return;
     }
-    ask(inode, *range, std::move(request), false);
+    ask(ObjectId{static_cast<std::uint32_t>(handle)}, *range, std::move(request), false);
 }
 
-void FuseDevice::ask(std::uint64_t inode, ByteRange range, FuseRequest request, bool found_hole)
+void FuseFrontEnd::ask(ObjectId object, ByteRange range, FuseRequest request, bool found_hole)
 {
-    const auto waiting = objects_->add_read(inode, range, std::move(request));
-    if (!waiting) {
-        return;
+    if (const auto message = objects_->add_read(object, range, std::move(request), found_hole)) {
+        handler_->on_read(ReadRequest{object, range, PendingRead{objects_, object, *message}, found_hole});
     }
-    const auto [object, message] = *waiting;
-    if (found_hole) {
-        objects_->taken_up(message);
-    }
-    handler_->on_read(ReadRequest{object, range, PendingRead{objects_, object, message}, found_hole});
-    objects_->taken_up(message);
 }
 
-void FuseDevice::release(FuseRequest request, std::uint64_t inode)
+void FuseFrontEnd::release(FuseRequest request, std::uint64_t handle)
 {
-    if (const auto closed = objects_->release(inode)) {
+    const ObjectId object{static_cast<std::uint32_t>(handle)};
+    if (objects_->release(object)) {
         ++stats_.closes;
-        handler_->on_close(*closed);
+        handler_->on_close(object);
     }
     request.error(0);
 }
 
-void FuseDevice::list(FuseRequest request, std::uint64_t from, std::size_t room)
+void FuseFrontEnd::list(FuseRequest request, std::uint64_t from, std::size_t room)
 {
     FuseListing listing{room};
     const auto cookies = config_.cookies();
@@ -194,12 +177,12 @@ void FuseDevice::list(FuseRequest request, std::uint64_t from, std::size_t room)
     request.data(listing.bytes());
 }
 
-void FuseDevice::ended()
+void FuseFrontEnd::ended()
 {
     loop_.defer([weak = std::weak_ptr{self_}] {
         if (const auto self = weak.lock()) {
             const Error why{ErrorKind::kInternal, "the FUSE file system of the blobs was unmounted", ENOTCONN};
-            (*self)->handler_->on_device_lost(why);
+            (*self)->handler_->on_front_end_lost(why);
         }
     });
 }

@@ -14,7 +14,7 @@
 namespace sluice::protocol {
 namespace {
 
-TEST_F(SocketDeviceTest, AnOpenedBlobComesWithAReadOnlyDescriptor)
+TEST_F(LibraryFrontEndTest, AnOpenedBlobComesWithAReadOnlyDescriptor)
 {
     start();
     RawClient client{config_.socket};
@@ -33,38 +33,45 @@ TEST_F(SocketDeviceTest, AnOpenedBlobComesWithAReadOnlyDescriptor)
     EXPECT_EQ(info.st_mode & 0777U, 0600U); // so that nobody reopens it for writing
 }
 
-TEST_F(SocketDeviceTest, AReadIsAnsweredByWhatIsInTheFile)
+TEST_F(LibraryFrontEndTest, AReadIsAnsweredWithItsOutcome)
 {
     start();
     const auto client = opened();
-    client->read(3, 1, 4096, 8192);
-    client->read(4, 1, 20480);
-    ASSERT_TRUE(test::run_until(*loop_, [&] { return handler_.reads.size() == 2; }));
-    fill({4096, 12288});
-    handler_.reads.clear(); // answers both
-    const auto first = wait(*client);
-    EXPECT_EQ(first.id, 3U);
-    EXPECT_EQ(first.status, 0);
-    const auto second = wait(*client);
-    EXPECT_EQ(second.id, 4U);
-    EXPECT_EQ(second.status, -EIO);
+    const std::pair<Result<void>, int> outcomes[] = {
+        {Result<void>{}, 0},
+        {fail(ErrorKind::kNoSpace, "the cache is full"), -ENOSPC},
+        {fail(ErrorKind::kTimeout, "too late"), -ETIMEDOUT},
+        {fail(ErrorKind::kCorrupt, "not what was signed"), -EBADMSG},
+        {fail(ErrorKind::kNotFound, "nobody has it"), -ENODATA},
+        {fail(ErrorKind::kTransient, "down"), -EIO},
+    };
+    std::uint32_t id = 3;
+    for (const auto& [outcome, status] : outcomes) {
+        client->read(id, 1, 4096, 8192);
+        ASSERT_TRUE(test::run_until(*loop_, [&] { return handler_.reads.size() == 1; }));
+        auto request = std::move(handler_.reads.back());
+        handler_.reads.clear();
+        request.pending.complete(outcome);
+        const auto answer = wait(*client);
+        EXPECT_EQ(answer.id, id++);
+        EXPECT_EQ(answer.status, status);
+    }
 }
 
-TEST_F(SocketDeviceTest, OneBlobIsOneObjectHoweverManyClientsHaveIt)
+TEST_F(LibraryFrontEndTest, EachOpeningIsAnObjectOfItsOwn)
 {
     start();
     auto first = opened();
     auto second = opened();
-    EXPECT_EQ(handler_.count("open " + kBlob.hex()), 1U);
+    EXPECT_EQ(handler_.count("open " + kCookie), 2U);
     first.reset();
-    EXPECT_TRUE(test::run_until(*loop_, [&] { return device_->socket_stats().connected == 1; }));
-    EXPECT_EQ(handler_.closed.size(), 0U);
+    EXPECT_TRUE(test::run_until(*loop_, [&] { return handler_.closed.size() == 1; }));
     second->close(9, 1);
     EXPECT_EQ(wait(*second).status, 0);
-    EXPECT_TRUE(test::run_until(*loop_, [&] { return handler_.closed.size() == 1; }));
+    EXPECT_TRUE(test::run_until(*loop_, [&] { return handler_.closed.size() == 2; }));
 }
 
-TEST_F(SocketDeviceTest, AClientThatLeavesTakesAllThatIsItsWithIt)
+TEST_F(LibraryFrontEndTest, AClientThatLeavesTakesAllThatIsItsWithIt)
 {
     start();
     handler_.drop_reads_on_close = true;
@@ -77,7 +84,7 @@ TEST_F(SocketDeviceTest, AClientThatLeavesTakesAllThatIsItsWithIt)
     EXPECT_EQ(device_->socket_stats().open_objects, 0U);
 }
 
-TEST_F(SocketDeviceTest, ACancelledReadIsAnsweredAtOnceAndOnce)
+TEST_F(LibraryFrontEndTest, ACancelledReadIsAnsweredAtOnceAndOnce)
 {
     start();
     const auto client = opened();
@@ -90,17 +97,16 @@ TEST_F(SocketDeviceTest, ACancelledReadIsAnsweredAtOnceAndOnce)
     EXPECT_EQ(wait(*client).status, -ENOENT);
     client->read(3, 1, 8192); // the id is free again; the old READ's answer is not this one's
     ASSERT_TRUE(test::run_until(*loop_, [&] { return handler_.reads.size() == 2; }));
-    fill({0, 4096});
-    handler_.reads.erase(handler_.reads.begin());
-    fill({8192, 12288});
-    handler_.reads.clear();
+    for (auto& request : std::exchange(handler_.reads, {})) {
+        request.pending.complete({});
+    }
     const auto answer = wait(*client);
     EXPECT_EQ(answer.id, 3U);
     EXPECT_EQ(answer.status, 0);
     EXPECT_FALSE(client->receive());
 }
 
-TEST_F(SocketDeviceTest, RequestsThatCannotBeServedGetTheirErrno)
+TEST_F(LibraryFrontEndTest, RequestsThatCannotBeServedGetTheirErrno)
 {
     start();
     const auto client = opened();
@@ -120,7 +126,7 @@ TEST_F(SocketDeviceTest, RequestsThatCannotBeServedGetTheirErrno)
     EXPECT_EQ(handler_.reads.size(), 0U);
 }
 
-TEST_F(SocketDeviceTest, ABlobThatTheCoreRefusesIsRefused)
+TEST_F(LibraryFrontEndTest, ABlobThatTheCoreRefusesIsRefused)
 {
     handler_.accept_size.reset();
     start();
@@ -129,24 +135,30 @@ TEST_F(SocketDeviceTest, ABlobThatTheCoreRefusesIsRefused)
     EXPECT_EQ(wait(client).status, 0);
     client.open(2, kBlob);
     ASSERT_TRUE(test::run_until(*loop_, [&] { return handler_.opens.size() == 1; }));
-    handler_.opens.front().pending.reject(EACCES);
+    handler_.opens.front().pending.reject(Error::from_errno(EACCES, "refused"));
     EXPECT_EQ(wait(client).status, -EACCES);
     EXPECT_EQ(device_->socket_stats().open_objects, 0U);
 }
 
-TEST_F(SocketDeviceTest, AFileThatCannotBeMadeIsAnErrorAndIsClosedInTheCore)
+TEST_F(LibraryFrontEndTest, AClientThatIsGoneWhenItsBlobIsOpenLeavesNothingOpen)
 {
-    config_.place.cache_dir = "/proc/nowhere";
+    handler_.accept_size.reset();
     start();
-    RawClient client{config_.socket};
-    client.hello();
-    EXPECT_EQ(wait(client).status, 0);
-    client.open(2, kBlob);
-    EXPECT_LT(wait(client).status, 0);
-    EXPECT_EQ(handler_.closed.size(), 1U);
+    auto client = std::make_unique<RawClient>(config_.socket);
+    client->hello();
+    EXPECT_EQ(wait(*client).status, 0);
+    client->open(2, kBlob);
+    ASSERT_TRUE(test::run_until(*loop_, [&] { return handler_.opens.size() == 1; }));
+    client.reset();
+    ASSERT_TRUE(test::run_until(*loop_, [&] { return device_->socket_stats().connected == 0; }));
+    auto request = std::move(handler_.opens.front());
+    handler_.opens.clear();
+    request.pending.accept({kSize, kBlob, handler_.open_file(kCookie)});
+    EXPECT_TRUE(test::run_until(*loop_, [&] { return handler_.closed.size() == 1; }));
+    EXPECT_EQ(device_->socket_stats().open_objects, 0U);
 }
 
-TEST_F(SocketDeviceTest, ABrokenMessageEndsTheConnectionAndNoOther)
+TEST_F(LibraryFrontEndTest, ABrokenMessageEndsTheConnectionAndNoOther)
 {
     start();
     const auto good = opened();
@@ -172,7 +184,7 @@ TEST_F(SocketDeviceTest, ABrokenMessageEndsTheConnectionAndNoOther)
     EXPECT_EQ(wait(*good).status, 0);
 }
 
-TEST_F(SocketDeviceTest, AnotherVersionIsToldSo)
+TEST_F(LibraryFrontEndTest, AnotherVersionIsToldSo)
 {
     start();
     RawClient client{config_.socket};
@@ -181,7 +193,7 @@ TEST_F(SocketDeviceTest, AnotherVersionIsToldSo)
     EXPECT_EQ(wait(client).status, 1);
 }
 
-TEST_F(SocketDeviceTest, MoreThanTheLimitIsBusyAndTheRestGoesOn)
+TEST_F(LibraryFrontEndTest, MoreThanTheLimitIsBusyAndTheRestGoesOn)
 {
     config_.limits.requests = 3;
     start();
@@ -193,12 +205,13 @@ TEST_F(SocketDeviceTest, MoreThanTheLimitIsBusyAndTheRestGoesOn)
     EXPECT_EQ(refused.id, 13U);
     EXPECT_EQ(refused.status, -EBUSY);
     EXPECT_EQ(handler_.reads.size(), 3U);
-    fill({0, 4096});
-    handler_.reads.clear();
+    for (auto& request : std::exchange(handler_.reads, {})) {
+        request.pending.complete({});
+    }
     EXPECT_EQ(wait(*client).status, 0);
 }
 
-TEST_F(SocketDeviceTest, TooManyOpenBlobsAreRefused)
+TEST_F(LibraryFrontEndTest, TooManyOpenBlobsAreRefused)
 {
     config_.limits.objects = 2;
     start();
@@ -209,7 +222,7 @@ TEST_F(SocketDeviceTest, TooManyOpenBlobsAreRefused)
     EXPECT_EQ(wait(*client).status, -EMFILE);
 }
 
-TEST_F(SocketDeviceTest, AClientThatDoesNotReadIsCutOffAndCostsNobodyElse)
+TEST_F(LibraryFrontEndTest, AClientThatDoesNotReadIsCutOffAndCostsNobodyElse)
 {
     config_.patience = milliseconds{50};
     start();
@@ -227,7 +240,7 @@ TEST_F(SocketDeviceTest, AClientThatDoesNotReadIsCutOffAndCostsNobodyElse)
     (void)opened();
 }
 
-TEST_F(SocketDeviceTest, AClientThatNeverSaysHelloIsCutOff)
+TEST_F(LibraryFrontEndTest, AClientThatNeverSaysHelloIsCutOff)
 {
     config_.patience = milliseconds{20};
     start();
@@ -235,7 +248,7 @@ TEST_F(SocketDeviceTest, AClientThatNeverSaysHelloIsCutOff)
     EXPECT_EQ(wait(silent).status, 1);
 }
 
-TEST_F(SocketDeviceTest, TooManyClientsAreToldSo)
+TEST_F(LibraryFrontEndTest, TooManyClientsAreToldSo)
 {
     config_.max_clients = 2;
     start();
@@ -246,7 +259,7 @@ TEST_F(SocketDeviceTest, TooManyClientsAreToldSo)
     EXPECT_EQ(wait(third).status, -EBUSY);
 }
 
-TEST_F(SocketDeviceTest, DescriptorsThatAClientSendsAreNotKept)
+TEST_F(LibraryFrontEndTest, DescriptorsThatAClientSendsAreNotKept)
 {
     start();
     const auto client = opened();
@@ -270,7 +283,7 @@ TEST_F(SocketDeviceTest, DescriptorsThatAClientSendsAreNotKept)
     EXPECT_EQ(test::count_open_fds(), before);
 }
 
-TEST_F(SocketDeviceTest, OnlyTheOwnerReachesTheSocketUnlessAGroupIsNamed)
+TEST_F(LibraryFrontEndTest, OnlyTheOwnerReachesTheSocketUnlessAGroupIsNamed)
 {
     start();
 
@@ -287,10 +300,10 @@ TEST_F(SocketDeviceTest, OnlyTheOwnerReachesTheSocketUnlessAGroupIsNamed)
     EXPECT_EQ(info.st_gid, ::getegid());
 }
 
-TEST_F(SocketDeviceTest, AStaleSocketIsReplacedAndALiveOneIsNot)
+TEST_F(LibraryFrontEndTest, AStaleSocketIsReplacedAndALiveOneIsNot)
 {
     start();
-    SocketDevice second{*loop_, *workers_, config_, {}};
+    LibraryFrontEnd second{*loop_, *workers_, config_, {}};
     const auto refused = second.start(handler_);
     ASSERT_FALSE(refused);
     EXPECT_NE(refused.error().text().find("another sluiced"), std::string::npos);
@@ -307,7 +320,7 @@ TEST_F(SocketDeviceTest, AStaleSocketIsReplacedAndALiveOneIsNot)
     (void)opened();
 }
 
-TEST_F(SocketDeviceTest, StoppingEndsTheConnectionsSoThatClientsAskTheSuccessor)
+TEST_F(LibraryFrontEndTest, StoppingEndsTheConnectionsSoThatClientsAskTheSuccessor)
 {
     start();
     const auto client = opened();

@@ -8,7 +8,7 @@
 namespace sluice::protocol {
 
 /// Counted since the device was started; a plain copy.
-struct DeviceStats {
+struct FrontEndStats {
     std::uint64_t opens = 0;
     std::uint64_t reads = 0;
     std::uint64_t closes = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "protocol/socket_device.hpp"
+#include "protocol/library_front_end.hpp"
 
 #include "base/log.hpp"
 #include "base/text.hpp"
@@ -28,21 +28,21 @@ mode_t socket_mode(std::size_t groups) noexcept
 
 } // namespace
 
-SocketDevice::SocketDevice(EventLoop& loop, WorkerPool& workers, Config config, SocketNames names)
+LibraryFrontEnd::LibraryFrontEnd(EventLoop& loop, WorkerPool& workers, Config config, SocketNames names)
     : loop_{loop}
     , workers_{workers}
     , config_{std::move(config)}
     , names_{std::move(names)}
-    , self_{std::make_shared<SocketDevice*>(this)}
+    , self_{std::make_shared<LibraryFrontEnd*>(this)}
     , resume_{loop, [this] { source_->set_events(EPOLLIN); }}
 {}
 
-SocketDevice::~SocketDevice()
+LibraryFrontEnd::~LibraryFrontEnd()
 {
     stop();
 }
 
-Result<void> SocketDevice::start(RequestHandler& handler)
+Result<void> LibraryFrontEnd::start(RequestHandler& handler)
 {
     assert(loop_.in_loop_thread() && !listener_);
     const auto& groups = config_.groups;
@@ -53,14 +53,14 @@ Result<void> SocketDevice::start(RequestHandler& handler)
         return fail(listener.error());
     }
     listener_ = std::move(*listener);
-    objects_ = std::make_shared<SocketObjects>(loop_, workers_, handler, config_.place);
+    objects_ = std::make_shared<SocketObjects>(loop_, workers_, handler);
     source_ = std::make_unique<IoSource>(
         loop_, listener_.get(), EPOLLIN, [this](std::uint32_t) { accept_some(); }, "library: new connections"
     );
     return {};
 }
 
-void SocketDevice::stop()
+void LibraryFrontEnd::stop()
 {
     resume_.cancel();
     source_.reset();
@@ -71,9 +71,19 @@ void SocketDevice::stop()
     clients_.clear();
 }
 
-DeviceStats SocketDevice::stats() const
+Capabilities LibraryFrontEnd::capabilities() const
 {
-    DeviceStats stats;
+    return Capabilities{
+        .name = "library",
+        .serves_mounts = false,
+        .brings_handles = false,
+        .needs_complete = false,
+        .readers_see_errors = true};
+}
+
+FrontEndStats LibraryFrontEnd::stats() const
+{
+    FrontEndStats stats;
     stats.opens = stats_.opens;
     stats.opens_accepted = stats_.opens_accepted;
     stats.opens_rejected = stats_.opens_rejected;
@@ -86,7 +96,7 @@ DeviceStats SocketDevice::stats() const
     return stats;
 }
 
-SocketStats SocketDevice::socket_stats() const
+SocketStats LibraryFrontEnd::socket_stats() const
 {
     auto stats = stats_;
     stats.connected = clients_.size();
@@ -94,7 +104,7 @@ SocketStats SocketDevice::socket_stats() const
     return stats;
 }
 
-void SocketDevice::accept_some()
+void LibraryFrontEnd::accept_some()
 {
     for (int i = 0; i < kAcceptsPerTurn; ++i) {
         UniqueFd socket{kAdoptFd, ::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
@@ -113,7 +123,7 @@ void SocketDevice::accept_some()
     }
 }
 
-int SocketDevice::refusal(const SocketPeer& peer) const
+int LibraryFrontEnd::refusal(const SocketPeer& peer) const
 {
     const auto ours = [this](gid_t group) { return std::ranges::find(config_.groups, group) != config_.groups.end(); };
     if (peer.uid != 0 && peer.uid != ::geteuid() && std::ranges::none_of(peer.groups, ours)) {
@@ -129,7 +139,7 @@ int SocketDevice::refusal(const SocketPeer& peer) const
     return too_many ? -EBUSY : 0;
 }
 
-void SocketDevice::make_room_for_refused()
+void LibraryFrontEnd::make_room_for_refused()
 {
     // Anybody may connect where there are several groups: strangers must cost neither room nor descriptors that matter.
     const auto refused = [](const auto& entry) { return entry.second.refused; };
@@ -143,13 +153,13 @@ void SocketDevice::make_room_for_refused()
     clients_.erase(oldest);
 }
 
-bool SocketDevice::complain_about(uid_t user)
+bool LibraryFrontEnd::complain_about(uid_t user)
 {
     constexpr std::size_t kMostUsers = 100;
     return complained_.size() < kMostUsers && complained_.insert(user).second;
 }
 
-void SocketDevice::add(UniqueFd socket, const SocketPeer& peer)
+void LibraryFrontEnd::add(UniqueFd socket, const SocketPeer& peer)
 {
     ++stats_.clients;
     const int refused = refusal(peer);
@@ -177,7 +187,7 @@ void SocketDevice::add(UniqueFd socket, const SocketPeer& peer)
     }
 }
 
-void SocketDevice::ended(SocketClient& client, const SocketPeer& peer, const std::string& why)
+void LibraryFrontEnd::ended(SocketClient& client, const SocketPeer& peer, const std::string& why)
 {
     if (!why.empty() && complain_about(peer.uid)) {
         log::info("library socket: process {} of user {} is cut off: {}", peer.pid, peer.uid, printable(why));

@@ -22,7 +22,7 @@ TEST_F(CachefilesDeviceTest, AnOpenIsDeliveredAndAccepted)
     EXPECT_EQ(handler.opens[0].cookie, "blob");
     EXPECT_EQ(handler.opens[0].object.value, world_->kernel.object_id(object));
     EXPECT_EQ(handler.opens[0].handle->missing({0, 1}).error().kind(), ErrorKind::kCancelled) << "not open yet";
-    handler.opens[0].pending.accept(kSize + 1);
+    handler.opens[0].pending.accept({kSize + 1, {}, nullptr});
     EXPECT_EQ(world_->kernel.state(object), FakeObjectState::kOpen);
     EXPECT_EQ(world_->kernel.size(object), kSize + 1);
     EXPECT_EQ(world_->device->stats().opens_accepted, 1U);
@@ -44,7 +44,7 @@ TEST_F(CachefilesDeviceTest, AReadIsServedThroughTheObject)
     world_->handler.serve_read = [&](ReadRequest request) {
         auto data = filled(request.range.size(), 0x42);
         EXPECT_TRUE(world_->handler.handles.at(request.object)->write(request.range.begin(), data.bytes()).has_value());
-        request.pending.complete();
+        request.pending.complete({});
     };
     const auto request = world_->kernel.read(object, {kBlockSize, 3 * kBlockSize});
     ASSERT_TRUE(until([&] { return world_->kernel.done(request); }));
@@ -72,7 +72,7 @@ TEST_F(CachefilesDeviceTest, ARejectedOpenClosesTheDescriptorThoughTheCoreHoldsT
     const auto object = world_->kernel.open_object("erofs,test", "blob");
     ASSERT_TRUE(until([&] { return handler.opens.size() == 1; }));
     const auto kept = handler.opens[0].handle;
-    handler.opens[0].pending.reject(ENOENT);
+    handler.opens[0].pending.reject(Error::from_errno(ENOENT, "gone"));
     EXPECT_EQ(world_->kernel.state(object), FakeObjectState::kFailed);
     EXPECT_EQ(world_->kernel.open_error(object), ENOENT);
     EXPECT_FALSE(world_->kernel.descriptor_open(object));
@@ -98,7 +98,7 @@ TEST_F(CachefilesDeviceTest, ASizeBeyondTheKernelsRangeFailsTheOpen)
     const auto object = world_->kernel.open_object("erofs,test", "blob");
     ASSERT_TRUE(until([&] { return world_->handler.opens.size() == 1; }));
     const auto id = world_->handler.opens[0].object;
-    world_->handler.opens[0].pending.accept(~0ULL);
+    world_->handler.opens[0].pending.accept({~0ULL, {}, nullptr});
     EXPECT_EQ(world_->kernel.open_error(object), EFBIG);
     ASSERT_TRUE(until([&] { return !world_->handler.closed.empty(); })) << "the core took it for open";
     EXPECT_EQ(world_->handler.closed[0], id);

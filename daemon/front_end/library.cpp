@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/front_end/library_door.hpp"
+#include "daemon/front_end/library.hpp"
 
 #include "base/text.hpp"
-#include "daemon/blob/cookies.hpp"
+#include "daemon/image/blob_records.hpp"
 #include "fetcher/reference.hpp"
 
 #include <cerrno>
@@ -16,7 +16,7 @@ std::filesystem::path library_socket(const Config& config)
     return config.library_socket.value_or(config.control_socket.parent_path() / "blobs.sock");
 }
 
-Result<Digest> find_part(
+Result<std::string> find_part(
     const std::map<std::string, cache::ImageRecord>& images,
     const std::string& reference,
     std::uint32_t layer,
@@ -37,34 +37,35 @@ Result<Digest> find_part(
             ENOENT
         );
     }
-    return device == 0 ? part->blob.digest : part->devices[device - 1].digest;
+    return cookie_of(device == 0 ? part->blob : part->devices[device - 1]);
 }
 
-Result<std::unique_ptr<protocol::SocketDevice>> make_library_device(
+Result<std::unique_ptr<protocol::LibraryFrontEnd>> make_library_front_end(
     EventLoop& loop,
     WorkerPool& workers,
     const Config& config,
-    std::filesystem::path private_dir,
-    Catalogue& catalogue,
+    const Catalogue& catalogue,
     const std::map<std::string, cache::ImageRecord>& images
 )
 {
-    protocol::SocketDevice::Config device;
-    device.socket = library_socket(config);
-    device.place = {config.dir, std::move(private_dir), volume_of(config.domain_id)};
+    protocol::LibraryFrontEnd::Config front_end;
+    front_end.socket = library_socket(config);
     for (const auto& name : config.library_groups) {
         const auto* group = ::getgrnam(name.c_str()); // NOLINT(concurrency-mt-unsafe): only the loop asks
         if (group == nullptr) {
             return fail(ErrorKind::kNotFound, fmt::format("library-group: there is no group \"{}\"", name));
         }
-        device.groups.push_back(group->gr_gid);
+        front_end.groups.push_back(group->gr_gid);
     }
     protocol::SocketNames names;
-    names.has_blob = [&catalogue](const Digest& digest) { return catalogue.find(digest) != nullptr; };
+    names.find_blob = [&catalogue](const Digest& digest) -> Result<std::string> {
+        const auto blob = catalogue.find_digest(digest);
+        return blob ? Result<std::string>{cookie_of(**blob)} : fail(blob.error());
+    };
     names.find_part = [&images](const std::string& reference, std::uint32_t layer, std::uint32_t part) {
         return find_part(images, reference, layer, part);
     };
-    return std::make_unique<protocol::SocketDevice>(loop, workers, std::move(device), std::move(names));
+    return std::make_unique<protocol::LibraryFrontEnd>(loop, workers, std::move(front_end), std::move(names));
 }
 
 Json describe_library(const Config& config)

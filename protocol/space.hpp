@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/clock.hpp"
+#include "base/result.hpp"
+#include "protocol/command.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <sys/statvfs.h>
+
+namespace sluice::protocol {
+
+/// True when `fs` is below the stop limits, so that nothing more may be stored.
+[[nodiscard]] bool below_stop(const struct statvfs& fs, const CacheLimits& limits) noexcept;
+
+/// Whether the cache's file system has room for more, by the limits `bstop` and `fstop`: every writer asks, whichever
+/// front end it writes for. The file system is asked again after 16 MiB or 100 ms. Thread-safe; asks the file system,
+/// so it is for workers.
+class Space {
+public:
+    /// 0, or a negative errno.
+    using Look = std::function<int(const std::string& directory, struct statvfs& into)>;
+
+    /// `look` is statvfs(2) but for tests.
+    Space(std::string directory, CacheLimits limits, Look look = {});
+
+    /// Before writing `bytes`. kNoSpace below the limits: logged when that begins and when it ends. An unanswered
+    /// statvfs(2) admits: the write itself will tell.
+    [[nodiscard]] Result<void> admit(std::uint64_t bytes);
+
+    /// Whether the last look found the limits passed.
+    [[nodiscard]] bool is_low() const noexcept { return low_; }
+
+    /// Writes that were refused.
+    [[nodiscard]] std::uint64_t refused() const noexcept { return refused_; }
+
+private:
+    void look_again();
+
+    const std::string directory_;
+    const CacheLimits limits_;
+    const Look look_;
+    std::mutex mutex_;
+    TimePoint looked_{};         // guarded by mutex_
+    std::uint64_t admitted_ = 0; // since then; guarded by mutex_
+    bool has_looked_ = false;    // guarded by mutex_
+    std::atomic<bool> low_ = false;
+    std::atomic<std::uint64_t> refused_ = 0;
+};
+
+} // namespace sluice::protocol
