@@ -131,6 +131,12 @@ int sluice_event_fd(const struct sluice_client* client);
 /* Up to `max` completions, without waiting: their number, 0 when there are none now. */
 int sluice_reap(struct sluice_client* client, struct sluice_completion* completions, unsigned max);
 
+/*
+ * What a negative result of these functions means, in a few English words, as "not what was signed" for -EBADMSG. Never
+ * NULL, never freed; any thread may call it.
+ */
+const char* sluice_strerror(int64_t result);
+
 /* Completes it with -ECANCELED (or with what was read already) soon. -ENOENT when it has completed before. */
 int sluice_cancel(struct sluice_client* client, uint64_t id);
 
