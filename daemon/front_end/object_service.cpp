@@ -45,10 +45,10 @@ void ObjectService::on_open(protocol::OpenRequest request)
         return;
     }
     opening_.insert_or_assign(request.object, false);
-    tasks_.spawn(open(std::move(*blob), std::move(request)));
+    tasks_.spawn(open(std::move(*blob), entry->info.compressed, std::move(request)));
 }
 
-Task<void> ObjectService::open(std::shared_ptr<Blob> blob, protocol::OpenRequest request)
+Task<void> ObjectService::open(std::shared_ptr<Blob> blob, bool compressed, protocol::OpenRequest request)
 {
     const auto object = request.object;
     const auto front_end = parts_.capabilities();
@@ -62,7 +62,7 @@ Task<void> ObjectService::open(std::shared_ptr<Blob> blob, protocol::OpenRequest
             co_return;
         }
         opened.file = std::move(*file);
-    } else if (front_end.needs_complete && info.compressed) {
+    } else if (front_end.needs_complete && compressed) {
         auto allowed = co_await may_open(blob, request.handle);
         if (!allowed) {
             opening_.erase(object);

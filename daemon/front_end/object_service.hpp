@@ -35,7 +35,7 @@ public:
     [[nodiscard]] std::size_t objects_open() const noexcept { return objects_.size(); }
 
 private:
-    Task<void> open(std::shared_ptr<Blob> blob, protocol::OpenRequest request);
+    Task<void> open(std::shared_ptr<Blob> blob, bool compressed, protocol::OpenRequest request);
     [[nodiscard]] Task<Result<void>>
     may_open(std::shared_ptr<Blob> blob, std::shared_ptr<protocol::ObjectHandle> handle);
     void reject(protocol::PendingOpen pending, const Digest& digest, const Error& why);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/image/image_service.hpp"
 
+#include "base/erofs.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "daemon/image/blob_records.hpp"
@@ -243,9 +244,19 @@ Task<Result<cache::ImageRecord>> ImageService::register_image(std::string refere
 
 Task<Result<cache::ImageRecord>> ImageService::complete(cache::ImageRecord image, bool lazy_only)
 {
-    for (const auto& layer : image.layers) {
+    for (auto& layer : image.layers) {
         parts_.store.touch(layer.blob.key());
-        if (!layer.blob.compressed || !options_.needs_complete) {
+        if (!options_.needs_complete) {
+            continue;
+        }
+        const auto compressed = co_await is_compressed(layer);
+        if (!compressed) {
+            co_return fail(
+                compressed.error(), fmt::format("{}: layer {}", image.reference, layer.blob.digest.to_string())
+            );
+        }
+        layer.blob.compressed = *compressed;
+        if (!*compressed) {
             continue;
         }
         if (lazy_only || options_.lazy_only) {
@@ -262,9 +273,11 @@ Task<Result<cache::ImageRecord>> ImageService::complete(cache::ImageRecord image
         }
         for (auto& blob : blobs_of(layer, image.repository)) {
             const auto identity = identity_of(blob);
-            if (parts_.catalogue.find(identity) == nullptr) {
+            auto* entry = parts_.catalogue.find(identity);
+            if (entry == nullptr) {
                 co_return fail(ErrorKind::kNotFound, fmt::format("{}: was forgotten meanwhile", image.reference));
             }
+            entry->info.compressed = true;
             auto start = [this, identity] { return complete_blob(identity); };
             auto completed = co_await completing_.run(identity, std::move(start));
             if (!completed) {
@@ -275,6 +288,28 @@ Task<Result<cache::ImageRecord>> ImageService::complete(cache::ImageRecord image
         }
     }
     co_return image;
+}
+
+Task<Result<bool>> ImageService::is_compressed(cache::LayerRecord layer)
+{
+    const auto* entry = parts_.catalogue.find(identity_of(layer.blob));
+    if (layer.blob.compressed || entry == nullptr) {
+        co_return layer.blob.compressed;
+    }
+    const auto blob = parts_.blobs.use(entry->info);
+    if (!blob) {
+        co_return fail(blob.error());
+    }
+    const ByteRange first{0, kBlockSize};
+    const auto block = co_await (*blob)->proved_bytes(first);
+    if (!block) {
+        co_return fail(block.error());
+    }
+    const auto superblock = erofs::parse_superblock(*block);
+    if (!superblock) {
+        co_return fail(superblock.error());
+    }
+    co_return superblock->compressed;
 }
 
 Task<Result<void>> ImageService::complete_blob(Digest identity)

@@ -69,6 +69,9 @@ private:
     /// An image that may be served once it is stored.
     Task<Result<cache::ImageRecord>> examine(std::string reference, Deadline deadline);
     Task<Result<cache::ImageRecord>> complete(cache::ImageRecord image, bool lazy_only);
+    /// What the layer's own, proved superblock says: a row that says "not compressed" may have been edited, and a
+    /// kernel does not survive a compressed image that it takes for another.
+    Task<Result<bool>> is_compressed(cache::LayerRecord layer);
     Task<Result<void>> complete_blob(Digest identity);
     void add_to_catalogue(const cache::ImageRecord& image);
 

@@ -3,8 +3,10 @@
 // spoken to, and the fake kernel in the place of /dev/cachefiles.
 #include "tests/integration/daemon_world.hpp"
 
+#include <atomic>
 #include <cerrno>
 #include <gmock/gmock.h>
+#include <thread>
 
 namespace sluice::daemon {
 namespace {
@@ -111,6 +113,27 @@ TEST_F(DaemonTest, ATamperedBlobIsNotMountedOrNotRead)
     EXPECT_EQ(world.read(object, {4096, 8192}), 0);
     const auto message = world.ask("GET", "/v1/blobs").second["blobs"][0]["last_error"]["message"].get<std::string>();
     EXPECT_THAT(message, HasSubstr("does not match the signed hash tree"));
+}
+
+TEST_F(DaemonTest, ASlowDiskKeepsWorkersBusyAndNeverTheLoop)
+{
+    World world;
+    const auto report = world.publish("good.key");
+    world.start();
+    ASSERT_EQ(world.add_image().first, 200);
+    const auto object = world.open(world.cookie_of(report.layers[0]));
+    const auto before = world.loop.stalls();
+    std::atomic<unsigned> slow = 0;
+    world.kernel->on_pwrite([&slow](std::uint64_t, std::size_t) {
+        ++slow;
+        std::this_thread::sleep_for(milliseconds{300}); // far beyond what counts as a stall
+        return std::int64_t{0};
+    });
+    EXPECT_EQ(world.read(object, {1'000'000 / kBlockSize * kBlockSize, 2'000'000 / kBlockSize * kBlockSize}), 0);
+    EXPECT_EQ(world.ask("GET", "/v1/status").first, 200);
+    EXPECT_GT(slow, 0U);
+    EXPECT_EQ(world.loop.stalls(), before) << world.loop.stall_watch().last();
+    world.kernel->on_pwrite(nullptr);
 }
 
 TEST_F(DaemonTest, CompressedImagesAreCompleteBeforeTheyAreMountedOrRefused)

@@ -254,5 +254,23 @@ TEST_F(ImageEvidence, ManyImagesAreProvedByAllWorkers)
     EXPECT_FALSE(images->images().contains(name_of("17")));
 }
 
+TEST_F(ImageEvidence, ACompressedImageThatTheDatabaseCallsPlainIsCompletedAllTheSame)
+{
+    options.needs_complete = true;
+    start();
+    publish({test::add_layer(source, test::ErofsBytes{.compressed = true}.bytes())});
+    ImageService::Request lazily{name_of(), true, false};
+    const auto refused = test::run_task(loop, images->ensure(std::move(lazily)));
+    ASSERT_TRUE(refused && !*refused); // registered, and not completed
+    (void)restart_edited("UPDATE blobs SET compressed = 0");
+    ASSERT_FALSE(images->images().at(name_of()).layers[0].blob.compressed);
+    const auto image = ensure();
+    ASSERT_TRUE(image) << image.error().text();
+    EXPECT_TRUE(image->layers[0].blob.compressed);
+    const auto blob = blobs->use(catalogue->entries().begin()->second.info).value();
+    EXPECT_TRUE(*test::run_task(loop, blob->open_file()));
+    EXPECT_TRUE(test::run_task(loop, blob->is_complete())->value());
+}
+
 } // namespace
 } // namespace sluice::daemon
