@@ -51,7 +51,7 @@ fetcher::RegistryOptions registry_options(const Config& config)
     return options;
 }
 
-/// Of the memory budget, hash trees have a quarter: it proves 4 GiB of data at the default of 32 MiB.
+/// Of the memory budget, hash trees have a quarter: it proves 1 GiB of data at the default of 32 MiB.
 constexpr std::uint64_t tree_share(std::uint64_t memory_budget) noexcept
 {
     return memory_budget / 4;

@@ -103,8 +103,10 @@ sluice_blob_prepare(struct sluice_blob* blob, int64_t start, uint64_t* len, unsi
 /*
  * pread(2) of the blob: `count` bytes at `offset` into `buffer`, fetched and proved where they are not cached. Returns
  * how many, less than `count` at the end of the blob or when the rest could not be had; 0 at the end; or, when not one
- * byte could be had, -EIO (not to be fetched, or not what was signed), -ETIMEDOUT, -ECANCELED, -ESHUTDOWN, -ENOENT (its
- * image is no longer registered), -EACCES, -ESTALE (the daemon has another blob of that name), -EINVAL, -ENOMEM.
+ * byte could be had, -EBADMSG (what came is not what was signed), -ENODATA (no repository has it), -ENOSPC (the cache
+ * is full), -EACCES (the registry refuses the daemon, or the daemon us), -ETIMEDOUT (not within the daemon's
+ * read-deadline, or our time-out), -EIO (anything else), -ECANCELED, -ESHUTDOWN, -ENOENT (its image is no longer
+ * registered), -ESTALE (the daemon has another blob of that name), -EINVAL, -ENOMEM, -EMFILE, -ENFILE.
  * Signals do not interrupt it; sluice_cancel_all() does.
  */
 ssize_t sluice_pread(struct sluice_blob* blob, void* buffer, size_t count, int64_t offset);
