@@ -20,6 +20,9 @@ namespace {
 
 constexpr const char* kMountTable = "/proc/self/mountinfo";
 
+/// What changes so soon after a look may be the look's own doing.
+constexpr milliseconds kAfterALook{1000};
+
 std::string read_mount_table()
 {
     std::ifstream in{kMountTable, std::ios::binary};
@@ -61,7 +64,13 @@ void LayerReaper::check()
         again_ = true;
         return;
     }
-    delay_.arm_at(schedule_.change(SteadyClock::now()));
+    const auto now = SteadyClock::now();
+    // The helper's own unmounting is a change, and the kernel gives the numbers of mounts again: a layer that was
+    // mounted anew and left again meanwhile may have the very line of the one that was released.
+    if (ended_at_ && now < *ended_at_ + kAfterALook) {
+        schedule_.forget_last_look();
+    }
+    delay_.arm_at(schedule_.change(now));
 }
 
 void LayerReaper::decide()
@@ -111,6 +120,7 @@ void LayerReaper::spawn()
 void LayerReaper::ended(int status)
 {
     child_.reset();
+    ended_at_ = SteadyClock::now();
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
         log::warning("{} release-layers ended with status {:#x}", program_, static_cast<unsigned>(status));
         schedule_.forget_last_look();

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace sluice::daemon {
@@ -46,7 +47,8 @@ private:
     UniqueFd mount_table_;
     Timer delay_;
     bool complained_ = false;
-    bool again_ = false; ///< the table has changed while the child was looking at it
+    bool again_ = false;                ///< the table has changed while the child was looking at it
+    std::optional<TimePoint> ended_at_; ///< when the child last was done
     std::unique_ptr<ChildSource> child_;
     std::unique_ptr<IoSource> watch_;
 };

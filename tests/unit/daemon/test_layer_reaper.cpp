@@ -162,6 +162,18 @@ TEST_F(LayerReaperTest, WhatChangesWhileItLooksIsLookedAtAfterwards)
     ASSERT_TRUE(test::run_until(loop, [&] { return runs() == 2; }));
 }
 
+TEST_F(LayerReaperTest, AChangeWhileItLooksIsLookedAtThoughTheTableReadsTheSame)
+{
+    const auto go = dir.path() / "go";
+    const auto wait = fmt::format("while [ ! -e {} ]; do :; done", go.string());
+    LayerReaper reaper{loop, program(wait), kLayers, pace, [this] { return table; }};
+    reaper.check();
+    ASSERT_TRUE(test::run_until(loop, [&] { return runs() == 1; }));
+    reaper.check(); // released, mounted anew with the same number, and left again
+    std::ofstream{go} << "now";
+    EXPECT_TRUE(test::run_until(loop, [&] { return runs() == 2; }));
+}
+
 TEST_F(LayerReaperTest, AProgramThatFailsIsToldOfAndRunAgainAtTheNextChange)
 {
     LayerReaper reaper{loop, program("exit 3"), kLayers, pace, [this] { return table; }};
