@@ -41,7 +41,8 @@ PAGE = """# SYNOPSIS
 *--key* _FILE_
 	K
 """
-UNIT = "Type=notify\nNoNewPrivileges=yes\nRuntimeDirectoryPreserve=yes\nKillMode=mixed\n"
+UNIT = (HERE / "../../packaging/systemd/sluiced.service.in").read_text(encoding="utf-8")
+UNIT = UNIT.replace("@sbindir@", "/usr/sbin").replace("@sysconfdir@", "/etc")
 
 
 class Options(unittest.TestCase):
@@ -103,7 +104,19 @@ class Unit(unittest.TestCase):
         self.assertEqual(self.status(UNIT + "PrivateTmp=yes\n"), 1)
         self.assertEqual(self.status(UNIT + "ProtectSystem=strict\n"), 1)
         self.assertEqual(self.status(UNIT + "CapabilityBoundingSet=CAP_SYS_ADMIN\n"), 1)
-        self.assertEqual(self.status(UNIT.replace("KillMode=mixed", "KillMode=process")), 1)
+        for old, new in (
+            ("KillMode=mixed", "KillMode=process"),
+            ("~@resources process_vm_readv", "~@resources"),
+            ("DeviceAllow=/dev/fuse rw", "DeviceAllow=char-misc rw"),
+            ("MemoryMax=50%", ""),
+            ("ProtectClock=yes", ""),
+        ):
+            self.assertIn(old, UNIT)
+            self.assertEqual(self.status(UNIT.replace(old, new)), 1, old)
+
+    @unittest.skipUnless(shutil.which("systemd-analyze"), "systemd-analyze judges the rest")
+    def test_exposure(self):
+        self.assertEqual(self.status(UNIT.replace("\nCapabilityBoundingSet=", "\n# ")), 1)
 
 
 if __name__ == "__main__":
