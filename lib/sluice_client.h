@@ -67,8 +67,9 @@ void sluice_cancel_all(struct sluice_client* client);
 /*
  * Opens a blob of a registered image: by its digest, "sha256:" and 64 hex digits; or as what the image `reference` has
  * as `layer` (0 is the lowest) and `device` (0 is the layer itself, 1 and up its extra devices). The blob stays the
- * same one when the image is registered anew. 0 and the blob; or -ENOENT (no registered image has it), -EACCES, -EMFILE
- * (too many are open), -EIO (the daemon cannot keep it), -ESHUTDOWN, -ETIMEDOUT, -EINVAL, -ECANCELED, -ENOMEM.
+ * same one when the image is registered anew. 0 and the blob; or -ENOENT (no registered image has it), -ENOTUNIQ
+ * (registered images disagree about what the digest is; open it by image and layer), -EACCES, -EMFILE (too many are
+ * open), -ENOSPC, -EIO (the daemon cannot keep it), -ESHUTDOWN, -ETIMEDOUT, -EINVAL, -ECANCELED, -ENOMEM.
  */
 int sluice_blob_open(struct sluice_client* client, const char* digest, struct sluice_blob** blob);
 int sluice_image_open(
