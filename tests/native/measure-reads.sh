@@ -4,7 +4,7 @@
 # SLUICE_MEASURE_WIRE as tc(8) writes it, 1gbit unless told; "none": loopback's own speed) and warm (all on this disk, not
 # in memory): the front end in use, over files and over loop devices, and the library, beside nbdkit's curl plugin (which
 # proves nothing) with its cache on the same disk, a full download, and EROFS on a plain local file. Tables to read, not
-# a test. tests/native/run-native runs it, or a guest. Needs build/tests/bench/door-reads; measures nbdkit where that
+# a test. tests/native/run-native runs it, or a guest. Needs build/tests/bench/measured-reads; measures nbdkit where that
 # and nbdfuse are installed (Debian: nbdkit, libnbd-bin).
 # shellcheck disable=SC2154
 . "$(dirname "$0")/../vm/scenarios/lib-sluice.sh"
@@ -36,7 +36,7 @@ measure() {
         "$begin"
         drop_caches
         # shellcheck disable=SC2086 # words
-        result+=("$("$build/tests/bench/door-reads" "$@" $mode | awk '{ print $1, $3 " / " $4 }')")
+        result+=("$("$build/tests/bench/measured-reads" "$@" $mode | awk '{ print $1, $3 " / " $4 }')")
         "$end"
     done
     row "$name" "${result[0]%% *}" "${result[1]#* }" "${result[2]%% *}" "${result[2]#* }"
@@ -158,7 +158,7 @@ sluicectl umount "$work/mnt"
     measure "$front_end, loop, warm" 4000 no_step no_step --file "$work/mnt/large"
     sluicectl umount "$work/mnt"
 }
-"$build/tests/bench/door-reads" "${library[@]}" >/dev/null
+"$build/tests/bench/measured-reads" "${library[@]}" >/dev/null
 measure "library, warm" 4000 no_step no_step "${library[@]}"
 stop_daemon
 if command -v nbdkit nbdfuse >/dev/null; then

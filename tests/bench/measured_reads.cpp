@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reads one file, or one blob through libsluice, and prints how fast that was: the yardstick of tests/native/doors.sh,
-// the same for every way to the same bytes.
+// Reads one file, or one blob through libsluice, and prints how fast that was: the yardstick of
+// tests/native/measure-reads.sh, the same for every way to the same bytes.
 #include "lib/sluice_client.h"
 #include "tests/bench/workload.hpp"
 
@@ -92,7 +92,7 @@ int measure(const Options& options)
         outcome.percentile(99)
     );
     if (outcome.failures > 0) {
-        fmt::print(stderr, "door-reads: {} of {} reads failed\n", outcome.failures, outcome.latencies.size());
+        fmt::print(stderr, "measured-reads: {} of {} reads failed\n", outcome.failures, outcome.latencies.size());
     }
     return outcome.failures > 0 ? 1 : 0;
 }
@@ -115,7 +115,7 @@ int main(int argc, char** argv)
     try {
         return sluice::bench::measure(options);
     } catch (const std::exception& error) {
-        fmt::print(stderr, "door-reads: {}\n", error.what());
+        fmt::print(stderr, "measured-reads: {}\n", error.what());
         return 1;
     }
 }
