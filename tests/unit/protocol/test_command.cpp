@@ -52,7 +52,7 @@ TEST(Command, EveryValidTripleIsReachedFromTheKernelsDefaults)
     for (unsigned run = 0; run < 100; ++run) {
         for (unsigned cull = 0; cull < run; ++cull) {
             for (unsigned stop = 0; stop < cull; ++stop) {
-                const auto commands = limit_commands({run, cull, stop, run, cull, stop});
+                const auto commands = limit_commands({{run, cull, stop}, {run, cull, stop}});
                 ASSERT_TRUE(commands.has_value());
                 LimitModel kernel;
                 for (const auto& command : *commands) {
@@ -72,11 +72,11 @@ TEST(Command, EveryValidTripleIsReachedFromTheKernelsDefaults)
 TEST(Command, LimitsOutOfOrderAreRefused)
 {
     for (const CacheLimits& limits : {
-             CacheLimits{10, 10, 3, 10, 7, 3},
-             CacheLimits{10, 7, 7, 10, 7, 3},
-             CacheLimits{100, 7, 3, 10, 7, 3},
-             CacheLimits{10, 7, 3, 5, 7, 3},
-             CacheLimits{10, 7, 3, 10, 0, 0},
+             CacheLimits{{10, 10, 3}, {10, 7, 3}},
+             CacheLimits{{10, 7, 7}, {10, 7, 3}},
+             CacheLimits{{100, 7, 3}, {10, 7, 3}},
+             CacheLimits{{10, 7, 3}, {5, 7, 3}},
+             CacheLimits{{10, 7, 3}, {10, 0, 0}},
          }) {
         EXPECT_FALSE(validate(limits).has_value());
         EXPECT_FALSE(limit_commands(limits).has_value());

@@ -23,7 +23,7 @@ TEST_F(DeviceSetupTest, ConfiguresBeforeItBindsAndProbesAfterwards)
     wanted.tag = "mytag";
     wanted.secctx = "label";
     wanted.debug = 3;
-    wanted.limits = {4, 3, 2, 50, 40, 30};
+    wanted.limits = {{4, 3, 2}, {50, 40, 30}};
     ASSERT_TRUE(start(std::move(wanted)).has_value());
     const std::vector<std::string> expected{
         "bstop 2%",
