@@ -102,7 +102,7 @@ BufferPool::~BufferPool()
 
 std::optional<AlignedBuffer> BufferPool::try_take(std::size_t leave)
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     if (limit_ - allocated_ + free_.size() <= leave) {
         starved_ = true;
         return std::nullopt;
@@ -119,13 +119,13 @@ std::optional<AlignedBuffer> BufferPool::try_take(std::size_t leave)
 
 void BufferPool::on_available(std::function<void()> callback)
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     available_ = std::move(callback);
 }
 
 std::size_t BufferPool::bytes_taken() const
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     return (allocated_ - free_.size()) * buffer_size_;
 }
 
@@ -133,7 +133,7 @@ void BufferPool::give_back(std::byte* memory) noexcept
 {
     // The callback runs under the lock, so that on_available({}) guarantees that none is running afterwards.
     // It may only post to a loop.
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     free_.push_back(memory);
     if (std::exchange(starved_, false) && available_) {
         available_();

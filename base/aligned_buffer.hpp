@@ -2,11 +2,11 @@
 #pragma once
 
 #include "base/byte_range.hpp"
+#include "base/mutex.hpp"
 
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
@@ -89,11 +89,11 @@ private:
 
     const std::size_t buffer_size_;
     const std::size_t limit_;
-    mutable std::mutex mutex_;
-    std::vector<std::byte*> free_; // guarded by mutex_, as all below
-    std::size_t allocated_ = 0;
-    bool starved_ = false;
-    std::function<void()> available_;
+    mutable Mutex mutex_;
+    std::vector<std::byte*> free_ SLUICE_GUARDED_BY(mutex_);
+    std::size_t allocated_ SLUICE_GUARDED_BY(mutex_) = 0;
+    bool starved_ SLUICE_GUARDED_BY(mutex_) = false;
+    std::function<void()> available_ SLUICE_GUARDED_BY(mutex_);
 };
 
 } // namespace sluice

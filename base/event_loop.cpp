@@ -74,7 +74,7 @@ EventLoop::~EventLoop()
     for (;;) {
         std::vector<Posted> left;
         {
-            const std::lock_guard lock{mutex_};
+            const MutexLock lock{mutex_};
             left.swap(posted_);
         }
         if (left.empty()) {
@@ -106,7 +106,7 @@ void EventLoop::post(UniqueFunction<void()> function, HandlerName name)
 {
     bool first = false;
     {
-        const std::lock_guard lock{mutex_};
+        const MutexLock lock{mutex_};
         first = posted_.empty();
         posted_.push_back({std::move(function), name});
     }
@@ -128,7 +128,7 @@ void EventLoop::run_posted()
 {
     std::vector<Posted> batch;
     {
-        const std::lock_guard lock{mutex_};
+        const MutexLock lock{mutex_};
         batch.swap(posted_);
     }
     for (auto& [function, name] : batch) {

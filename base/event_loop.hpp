@@ -3,12 +3,12 @@
 
 #include "base/clock.hpp"
 #include "base/function.hpp"
+#include "base/mutex.hpp"
 #include "base/stall_watch.hpp"
 #include "base/unique_fd.hpp"
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -85,8 +85,8 @@ private:
     StallWatch stall_watch_;
     std::unique_ptr<sd_event, EventDeleter> event_;
     UniqueFd wakeup_;
-    std::mutex mutex_;
-    std::vector<Posted> posted_;   // guarded by mutex_
+    Mutex mutex_;
+    std::vector<Posted> posted_ SLUICE_GUARDED_BY(mutex_);
     EventSourcePtr clock_;         // all timers share its descriptor: none fails for want of one
     EventSourcePtr wakeup_source_; // last: its callback touches all of the above
 };

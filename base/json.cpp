@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/json.hpp"
 
+#include "base/text.hpp"
+
 #include <fmt/format.h>
 #include <set>
 #include <string>
@@ -10,7 +12,70 @@ namespace sluice {
 
 namespace {
 
-constexpr int kMaxDepth = 32;
+constexpr std::size_t kMaxDepth = 32;
+
+/// Looks at a document without building it, and ends the parsing at the first fault.
+class StrictCheck final : public nlohmann::json_sax<Json> {
+public:
+    [[nodiscard]] const std::string& fault() const noexcept { return fault_; }
+
+    bool null() override { return true; }
+
+    bool boolean(bool) override { return true; }
+
+    bool number_integer(number_integer_t) override { return true; }
+
+    bool number_unsigned(number_unsigned_t) override { return true; }
+
+    bool number_float(number_float_t, const string_t&) override { return true; }
+
+    bool string(string_t&) override { return true; }
+
+    bool binary(binary_t&) override { return true; }
+
+    bool start_object(std::size_t) override { return open(); }
+
+    bool end_object() override { return close(); }
+
+    bool start_array(std::size_t) override { return open(); }
+
+    bool end_array() override { return close(); }
+
+    bool key(string_t& name) override
+    {
+        if (!names_.back().insert(name).second) {
+            fault_ = fmt::format("the member name \"{}\" stands twice in one object", printable(name));
+            return false;
+        }
+        return true;
+    }
+
+    bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception&) override
+    {
+        fault_ = fmt::format("not valid JSON at byte {}", position);
+        return false;
+    }
+
+private:
+    bool open()
+    {
+        if (names_.size() == kMaxDepth) {
+            fault_ = fmt::format("nested deeper than {} levels", kMaxDepth);
+            return false;
+        }
+        names_.emplace_back();
+        return true;
+    }
+
+    bool close()
+    {
+        names_.pop_back();
+        return true;
+    }
+
+    std::string fault_;
+    std::vector<std::set<std::string>> names_; // of the members of what stands open; arrays have none
+};
 
 } // namespace
 
@@ -22,32 +87,11 @@ Result<Json> parse_json(std::string_view text, std::string_view what, std::size_
             fmt::format("{}: {} bytes of JSON, more than the {} allowed", what, text.size(), max_bytes)
         );
     }
-    std::string fault;
-    std::vector<std::set<std::string>> names; // of the objects that stand open
-    const auto watch = [&](int depth, Json::parse_event_t event, Json& parsed) {
-        if (depth > kMaxDepth) {
-            fault = fmt::format("nested deeper than {} levels", kMaxDepth);
-            return false;
-        }
-        if (event == Json::parse_event_t::object_start) {
-            names.emplace_back();
-        } else if (event == Json::parse_event_t::object_end && !names.empty()) {
-            names.pop_back();
-        } else if (event == Json::parse_event_t::key && !names.empty()) {
-            if (!names.back().insert(parsed.get_ref<const std::string&>()).second) {
-                fault = "a member name stands twice in one object";
-            }
-        }
-        return true;
-    };
-    auto value = Json::parse(text.begin(), text.end(), watch, false);
-    if (!fault.empty()) {
-        return fail(ErrorKind::kInvalid, fmt::format("{}: {}", what, fault));
+    StrictCheck check;
+    if (!Json::sax_parse(text.begin(), text.end(), &check)) {
+        return fail(ErrorKind::kInvalid, fmt::format("{}: {}", what, check.fault()));
     }
-    if (value.is_discarded()) {
-        return fail(ErrorKind::kInvalid, fmt::format("{}: not valid JSON", what));
-    }
-    return value;
+    return Json::parse(text.begin(), text.end(), nullptr, false);
 }
 
 const Json* json_member(const Json& object, const char* name)

@@ -30,7 +30,8 @@ public:
         if (first) {
             scope_.spawn(fly(key, start()));
         }
-        co_return co_await landed;
+        auto value = co_await landed;
+        co_return value;
     }
 
 private:

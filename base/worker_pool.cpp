@@ -24,7 +24,7 @@ WorkerPool::WorkerPool(std::size_t threads, const char* name) : most_background_
 WorkerPool::~WorkerPool()
 {
     {
-        const std::lock_guard lock{mutex_};
+        const MutexLock lock{mutex_};
         stopping_ = true;
     }
     wake_.notify_all();
@@ -33,7 +33,7 @@ WorkerPool::~WorkerPool()
 void WorkerPool::submit(UniqueFunction<void()> job, Urgency urgency)
 {
     {
-        const std::lock_guard lock{mutex_};
+        const MutexLock lock{mutex_};
         jobs_.at(static_cast<std::size_t>(urgency)).push_back(std::move(job));
     }
     wake_.notify_one(); // all sleepers are alike: whichever wakes may take what any other could
@@ -41,27 +41,25 @@ void WorkerPool::submit(UniqueFunction<void()> job, Urgency urgency)
 
 std::optional<Urgency> WorkerPool::next() const noexcept
 {
-    const auto queued = [this](Urgency urgency) { return !jobs_[static_cast<std::size_t>(urgency)].empty(); };
-    for (const auto urgency : {Urgency::kDemand, Urgency::kReadahead}) {
-        if (queued(urgency)) {
+    const bool background_too = stopping_ || background_ < most_background_;
+    for (const auto urgency : {Urgency::kDemand, Urgency::kReadahead, Urgency::kBackground}) {
+        const bool allowed = urgency != Urgency::kBackground || background_too;
+        if (allowed && !jobs_[static_cast<std::size_t>(urgency)].empty()) {
             return urgency;
         }
-    }
-    if (queued(Urgency::kBackground) && (stopping_ || background_ < most_background_)) {
-        return Urgency::kBackground;
     }
     return std::nullopt;
 }
 
 void WorkerPool::work()
 {
-    std::unique_lock lock{mutex_};
+    const MutexLock lock{mutex_};
     for (;;) {
-        std::optional<Urgency> urgency;
-        wake_.wait(lock, [&] {
+        auto urgency = next();
+        while (!stopping_ && !urgency) {
+            wake_.wait(mutex_);
             urgency = next();
-            return stopping_ || urgency;
-        });
+        }
         if (!urgency) {
             return;
         }
@@ -70,10 +68,11 @@ void WorkerPool::work()
         queue.pop_front();
         const std::size_t counts = *urgency == Urgency::kBackground ? 1 : 0;
         background_ += counts;
-        lock.unlock();
-        job();
-        job = {}; // what it owns dies while the mutex is free: it may submit
-        lock.lock();
+        {
+            const MutexRelease running{mutex_};
+            job();
+            job = {}; // what it owns dies while the mutex is free: it may submit
+        }
         background_ -= counts;
     }
 }

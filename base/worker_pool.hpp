@@ -3,15 +3,14 @@
 
 #include "base/event_loop.hpp"
 #include "base/function.hpp"
+#include "base/mutex.hpp"
 #include "base/task.hpp"
 #include "base/urgency.hpp"
 
 #include <array>
-#include <condition_variable>
 #include <cstddef>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <thread>
 #include <type_traits>
@@ -65,15 +64,15 @@ public:
 
 private:
     void work();
-    [[nodiscard]] std::optional<Urgency> next() const noexcept;
+    [[nodiscard]] std::optional<Urgency> next() const noexcept SLUICE_REQUIRES(mutex_);
 
     const std::size_t most_background_;
 
-    std::mutex mutex_;
-    std::condition_variable wake_;
-    std::array<std::deque<UniqueFunction<void()>>, kUrgencies> jobs_; // guarded by mutex_, as the two below
-    std::size_t background_ = 0;                                      // jobs that run
-    bool stopping_ = false;
+    Mutex mutex_;
+    Condition wake_;
+    std::array<std::deque<UniqueFunction<void()>>, kUrgencies> jobs_ SLUICE_GUARDED_BY(mutex_);
+    std::size_t background_ SLUICE_GUARDED_BY(mutex_) = 0; // jobs that run
+    bool stopping_ SLUICE_GUARDED_BY(mutex_) = false;
     std::vector<std::jthread> threads_; // last: they run work()
 };
 

@@ -93,7 +93,7 @@ Task<Result<void>> BlobFetcher::try_until(Job job, ChunkSink& sink, Course& cour
     }
 }
 
-Task<Result<RangeReply>> BlobFetcher::one_try(const Job& job, ChunkSink& sink, Course& course)
+Task<Result<RangeReply>> BlobFetcher::one_try(Job& job, ChunkSink& sink, Course& course)
 {
     std::optional<Patience::Hold> hold{std::in_place, course.patience};
     if (job.terms.note != nullptr) {
@@ -113,7 +113,7 @@ Task<Result<RangeReply>> BlobFetcher::one_try(const Job& job, ChunkSink& sink, C
 
 // Redirects, challenges and old addresses change what comes next, each in its own way.
 // NOLINTNEXTLINE(readability-function-cognitive-complexity)
-Task<Result<RangeReply>> BlobFetcher::attempt(const Job& job, ChunkSink& sink, RangeProgress& progress)
+Task<Result<RangeReply>> BlobFetcher::attempt(Job& job, ChunkSink& sink, RangeProgress& progress)
 {
     if (ignores_ranges(job)) {
         co_return fail(ErrorKind::kUnsupported, fmt::format("{} ignores Range", job.repository.registry));
@@ -190,7 +190,7 @@ Task<Result<RangeReply>> BlobFetcher::attempt(const Job& job, ChunkSink& sink, R
 }
 
 Task<Result<RangeReply>> BlobFetcher::request(
-    const Job& job,
+    Job& job,
     std::string url,
     std::string authorization,
     std::optional<Network> sent_by,

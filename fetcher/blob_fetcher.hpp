@@ -43,10 +43,10 @@ private:
     };
 
     [[nodiscard]] Task<Result<void>> try_until(Job job, ChunkSink& sink, Course& course);
-    [[nodiscard]] Task<Result<RangeReply>> one_try(const Job& job, ChunkSink& sink, Course& course);
-    [[nodiscard]] Task<Result<RangeReply>> attempt(const Job& job, ChunkSink& sink, RangeProgress& progress);
+    [[nodiscard]] Task<Result<RangeReply>> one_try(Job& job, ChunkSink& sink, Course& course);
+    [[nodiscard]] Task<Result<RangeReply>> attempt(Job& job, ChunkSink& sink, RangeProgress& progress);
     [[nodiscard]] Task<Result<RangeReply>> request(
-        const Job& job,
+        Job& job,
         std::string url,
         std::string authorization,
         std::optional<Network> sent_by,

@@ -232,8 +232,8 @@ OciLayout::read(std::string path, BlobLocation blob, ByteRange range, ChunkSink&
         const auto end = std::min((offset / grain + 1) * grain, range.end());
         // Shared with the worker and not handed through it: on cancelling, it goes back to the pool
         // when the read ends.
-        auto buffer = std::make_shared<AlignedBuffer>();
-        *buffer = co_await buffers_.take(urgency);
+        auto taken = co_await buffers_.take(urgency);
+        auto buffer = std::make_shared<AlignedBuffer>(std::move(taken));
         buffer->set_size(static_cast<std::size_t>(end - offset));
         auto job = [fd, buffer, offset] { return read_exactly(fd->get(), buffer->bytes(), offset); };
         const auto got = co_await workers_.run(loop_, std::move(job), urgency);

@@ -9,6 +9,7 @@
 #include "fetcher/deadline_task.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -68,21 +69,26 @@ private:
 
 /// As with_deadline(), by a patience that may grow meanwhile; `what` is asked for the text when it is over.
 template <typename T, typename What>
-Task<Result<T>>
-with_patience(EventLoop& loop, Task<Result<T>> inner, const Patience& patience, milliseconds grace, What what)
+Task<Result<T>> with_patience(
+    EventLoop& loop,
+    Task<Result<T>> inner,
+    std::reference_wrapper<const Patience> patience,
+    milliseconds grace,
+    What what
+)
 {
     const OneShot<Result<T>> done{loop};
     auto setter = done.setter();
     std::optional<Timer> timer;
     timer.emplace(loop, [&] {
-        const auto end = patience.until().when() + grace;
+        const auto end = patience.get().until().when() + grace;
         if (end > SteadyClock::now()) {
             timer->arm_at(end);
             return;
         }
         setter.set(fail(ErrorKind::kTimeout, what()));
     });
-    timer->arm_at(patience.until().when() + grace);
+    timer->arm_at(patience.get().until().when() + grace);
     TaskScope scope{loop};
     scope.spawn(detail::run_into<T>(std::move(inner), setter));
     auto outcome = co_await done;

@@ -50,7 +50,7 @@ BlobFile::BlobFile(UniqueFd fd, std::uint64_t size, std::uint32_t block_size, de
 BlobFile::Run BlobFile::probe(std::uint64_t offset)
 {
     {
-        const std::lock_guard lock{mutex_};
+        const MutexLock lock{mutex_};
         if (offset >= known_begin_ && offset < known_end_) {
             return {true, known_end_ - offset};
         }
@@ -66,7 +66,7 @@ BlobFile::Run BlobFile::probe(std::uint64_t offset)
     );
     const auto end = begin + length;
     if (source == SLUICE_READ_FROM_CACHE && end > offset) {
-        const std::lock_guard lock{mutex_};
+        const MutexLock lock{mutex_};
         const bool touches = begin <= known_end_ && known_begin_ <= end && known_end_ != 0;
         known_begin_ = touches ? std::min(begin, known_begin_) : begin;
         known_end_ = touches ? std::max(end, known_end_) : end;
@@ -81,7 +81,7 @@ void BlobFile::read_ahead(std::uint64_t offset, std::uint64_t length)
     std::uint64_t begin = 0;
     std::uint64_t end = 0;
     {
-        const std::lock_guard lock{mutex_};
+        const MutexLock lock{mutex_};
         const bool in_order = offset == next_;
         next_ = offset + length;
         ahead_ = in_order ? std::max(ahead_, offset) : next_;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "base/mutex.hpp"
 #include "base/unique_fd.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <sys/types.h>
 
@@ -50,11 +50,11 @@ private:
     std::uint32_t block_size_;
     dev_t device_;
     ino_t inode_;
-    std::mutex mutex_;
-    std::uint64_t known_begin_ = 0; // data that was found last; guarded by mutex_
-    std::uint64_t known_end_ = 0;
-    std::uint64_t next_ = 0;  // where a reader in order goes on; as all below
-    std::uint64_t ahead_ = 0; // up to where it has been read ahead
+    Mutex mutex_;
+    std::uint64_t known_begin_ SLUICE_GUARDED_BY(mutex_) = 0; // data that was found last
+    std::uint64_t known_end_ SLUICE_GUARDED_BY(mutex_) = 0;
+    std::uint64_t next_ SLUICE_GUARDED_BY(mutex_) = 0;  // where a reader in order goes on
+    std::uint64_t ahead_ SLUICE_GUARDED_BY(mutex_) = 0; // up to where it has been read ahead
 };
 
 } // namespace sluice::lib

@@ -3,6 +3,8 @@
 // What callers call. Reading what is cached takes neither the lock nor the thread: only holes do.
 #include "lib/client.hpp"
 
+#include "base/mutex.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
@@ -13,7 +15,7 @@
 namespace sluice::lib {
 
 struct Client::Waiter {
-    std::condition_variable ended;
+    Condition ended;
     std::optional<int> status;
 
     Session::Done done()
@@ -56,16 +58,16 @@ int Client::start()
         return -EAGAIN;
     }
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    std::unique_lock lock{mutex_};
+    const MutexLock lock{mutex_};
     Waiter waiter;
     (void)session_.greet(deadline(), options_.wait, waiter.done());
-    return wait_for(lock, waiter);
+    return wait_for(waiter);
 }
 
 void Client::stop()
 {
     {
-        const std::lock_guard lock{mutex_};
+        const MutexLock lock{mutex_};
         stopping_ = true;
     }
     if (thread_.joinable()) {
@@ -81,17 +83,19 @@ void Client::wake()
     (void)written; // a counter that is full wakes as well
 }
 
-int Client::wait_for(std::unique_lock<std::mutex>& lock, Waiter& waiter)
+int Client::wait_for(Waiter& waiter)
 {
     wake();
-    waiter.ended.wait(lock, [&waiter] { return waiter.status.has_value(); });
+    while (!waiter.status) {
+        waiter.ended.wait(mutex_);
+    }
     return *waiter.status;
 }
 
 int Client::open_blob(BlobName name, std::shared_ptr<Blob>& out)
 {
     auto blob = std::make_shared<Blob>();
-    std::unique_lock lock{mutex_};
+    const MutexLock lock{mutex_};
     if (stopping_) {
         return -ESHUTDOWN;
     }
@@ -103,7 +107,7 @@ int Client::open_blob(BlobName name, std::shared_ptr<Blob>& out)
         });
     Waiter waiter;
     (void)session_.open(blob->id, deadline(), waiter.done());
-    const int status = wait_for(lock, waiter);
+    const int status = wait_for(waiter);
     if (status != 0) {
         session_.remove_blob(blob->id);
         wake();
@@ -115,7 +119,7 @@ int Client::open_blob(BlobName name, std::shared_ptr<Blob>& out)
 
 void Client::close_blob(Blob& blob)
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     for (auto& [id, read] : reads_) {
         read->cancelled = read->cancelled || &read->blob() == &blob;
     }
@@ -125,7 +129,7 @@ void Client::close_blob(Blob& blob)
 
 int Client::fill(const Blob& blob, std::uint64_t offset, std::uint64_t length, TimePoint until)
 {
-    std::unique_lock lock{mutex_};
+    const MutexLock lock{mutex_};
     while (length > 0) {
         if (stopping_) {
             return -ESHUTDOWN;
@@ -133,7 +137,7 @@ int Client::fill(const Blob& blob, std::uint64_t offset, std::uint64_t length, T
         const auto piece = std::min<std::uint64_t>(length, session_.limits().read);
         Waiter waiter;
         (void)session_.read(blob.id, offset, piece, until, waiter.done());
-        if (const int status = wait_for(lock, waiter); status != 0) {
+        if (const int status = wait_for(waiter); status != 0) {
             return status;
         }
         offset += piece;
@@ -161,7 +165,7 @@ ssize_t Client::pread(const std::shared_ptr<Blob>& blob, std::span<std::byte> ou
 
 int Client::submit(std::unique_ptr<AsyncRead> read, std::uint64_t& id)
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     if (stopping_) {
         return -ESHUTDOWN;
     }
@@ -173,7 +177,7 @@ int Client::submit(std::unique_ptr<AsyncRead> read, std::uint64_t& id)
 
 int Client::cancel(std::uint64_t id)
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     const auto at = reads_.find(id);
     if (at == reads_.end()) {
         return -ENOENT;
@@ -186,7 +190,7 @@ int Client::cancel(std::uint64_t id)
 
 void Client::cancel_all()
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     for (auto& [id, read] : reads_) {
         read->cancelled = true;
     }
@@ -196,7 +200,7 @@ void Client::cancel_all()
 
 unsigned Client::reap(std::span<sluice_completion> out)
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     const auto count = std::min(out.size(), completed_.size());
     std::copy_n(completed_.begin(), count, out.begin());
     completed_.erase(completed_.begin(), completed_.begin() + static_cast<std::ptrdiff_t>(count));

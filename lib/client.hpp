@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "base/mutex.hpp"
 #include "lib/async_read.hpp"
 #include "lib/blob_file.hpp"
 #include "lib/link.hpp"
 #include "lib/session.hpp"
 
-#include <condition_variable>
 #include <cstddef>
 #include <deque>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <thread>
@@ -39,11 +38,11 @@ public:
     Session::BlobId id = 0; ///< guarded by the client's mutex
 
 private:
-    mutable std::mutex mutex_;
+    mutable Mutex mutex_;
     std::uint64_t size_ = 0;
     std::string digest_;
-    std::shared_ptr<BlobFile> file_;
-    std::vector<std::shared_ptr<BlobFile>> lent_;
+    std::shared_ptr<BlobFile> file_ SLUICE_GUARDED_BY(mutex_);
+    std::vector<std::shared_ptr<BlobFile>> lent_ SLUICE_GUARDED_BY(mutex_);
 };
 
 /// A connection with its thread: the session's hands and clock. Thread-safe but for stop() and close_blob().
@@ -84,32 +83,31 @@ private:
 
     static constexpr std::uint64_t kMostFill = std::uint64_t{4} << 20; ///< bytes asked for at once
 
-    [[nodiscard]] int wait_for(std::unique_lock<std::mutex>& lock, Waiter& waiter);
+    [[nodiscard]] int wait_for(Waiter& waiter) SLUICE_REQUIRES(mutex_);
     void wake();
     void run();
-    void turn(std::unique_lock<std::mutex>& lock);
-    void sleep(std::unique_lock<std::mutex>& lock, bool for_a_breath);
-    void connect(TimePoint now);
-    void drop(int error);
-    void send_all();
-    void receive_all();
-    void run_reads(std::unique_lock<std::mutex>& lock);
-    void settle(AsyncRead& read, AsyncRead::Step step);
-    void complete(AsyncRead& read);
+    void turn() SLUICE_REQUIRES(mutex_);
+    void sleep(bool for_a_breath) SLUICE_REQUIRES(mutex_);
+    void connect(TimePoint now) SLUICE_REQUIRES(mutex_);
+    void drop(int error) SLUICE_REQUIRES(mutex_);
+    void send_all() SLUICE_REQUIRES(mutex_);
+    void receive_all() SLUICE_REQUIRES(mutex_);
+    void run_reads() SLUICE_REQUIRES(mutex_);
+    void settle(AsyncRead& read, AsyncRead::Step step) SLUICE_REQUIRES(mutex_);
+    void complete(AsyncRead& read) SLUICE_REQUIRES(mutex_);
 
     Options options_;
     UniqueFd wake_fd_;
     UniqueFd completed_fd_;
-    mutable std::mutex mutex_;
-    // All below is guarded by mutex_.
-    Session session_;
-    Link link_;
-    bool blocked_ = false; // the socket takes no more at the moment
-    bool stopping_ = false;
-    std::uint64_t last_read_ = 0;
-    std::map<std::uint64_t, std::unique_ptr<AsyncRead>> reads_;
-    ReadQueue runnable_; // of reads_: with something to do for the thread
-    std::deque<sluice_completion> completed_;
+    mutable Mutex mutex_;
+    Session session_ SLUICE_GUARDED_BY(mutex_);
+    Link link_ SLUICE_GUARDED_BY(mutex_);
+    bool blocked_ SLUICE_GUARDED_BY(mutex_) = false; // the socket takes no more at the moment
+    bool stopping_ SLUICE_GUARDED_BY(mutex_) = false;
+    std::uint64_t last_read_ SLUICE_GUARDED_BY(mutex_) = 0;
+    std::map<std::uint64_t, std::unique_ptr<AsyncRead>> reads_ SLUICE_GUARDED_BY(mutex_);
+    ReadQueue runnable_ SLUICE_GUARDED_BY(mutex_); // of reads_: with something to do for the thread
+    std::deque<sluice_completion> completed_ SLUICE_GUARDED_BY(mutex_);
     std::thread thread_;
 };
 

@@ -24,18 +24,18 @@ constexpr long kBreath = 10'000'000; ///< ns, when memory has run out
 
 void Client::run()
 {
-    std::unique_lock lock{mutex_};
+    const MutexLock lock{mutex_};
     bool short_of_memory = false;
     while (!stopping_) {
         try {
             if (std::exchange(short_of_memory, false)) {
                 drop(-ENOMEM); // what was lost on the way is asked for again
             }
-            turn(lock);
+            turn();
         } catch (const std::bad_alloc&) {
             short_of_memory = true;
         }
-        sleep(lock, short_of_memory);
+        sleep(short_of_memory);
     }
     link_.close();
     session_.cancel_all(-ECANCELED);
@@ -43,19 +43,19 @@ void Client::run()
     reads_.clear(); // nobody can reap them any more
 }
 
-void Client::turn(std::unique_lock<std::mutex>& lock)
+void Client::turn()
 {
     receive_all();
     const auto now = std::chrono::steady_clock::now();
     session_.expire(now);
-    run_reads(lock);
+    run_reads();
     if (!link_.is_open() && session_.wants_connection() && session_.connect_at() <= now) {
         connect(now);
     }
     send_all();
 }
 
-void Client::sleep(std::unique_lock<std::mutex>& lock, bool for_a_breath)
+void Client::sleep(bool for_a_breath)
 {
     std::array<pollfd, 2> watched{{{wake_fd_.get(), POLLIN, 0}, {link_.fd(), POLLIN, 0}}};
     if (blocked_) {
@@ -74,12 +74,12 @@ void Client::sleep(std::unique_lock<std::mutex>& lock, bool for_a_breath)
             left = {whole.count(), std::chrono::nanoseconds{wait - whole}.count()};
         }
     }
-    lock.unlock();
-    (void)::ppoll(watched.data(), link_.is_open() ? 2 : 1, until, nullptr); // all are tried again, whatever it says
+    const bool connected = link_.is_open();
+    const MutexRelease asleep{mutex_};
+    (void)::ppoll(watched.data(), connected ? 2 : 1, until, nullptr); // all are tried again, whatever it says
     std::uint64_t counted = 0;
     const auto got = ::read(wake_fd_.get(), &counted, sizeof counted);
     (void)got;
-    lock.lock();
 }
 
 void Client::connect(TimePoint now)
@@ -133,15 +133,14 @@ void Client::send_all()
     }
 }
 
-void Client::run_reads(std::unique_lock<std::mutex>& lock)
+void Client::run_reads()
 {
     for (unsigned i = 0; i < kReadsPerTurn && !runnable_.empty() && !stopping_; ++i) {
         auto& read = runnable_.pop();
         AsyncRead::Step step;
         if (!read.cancelled) {
-            lock.unlock();
+            const MutexRelease copying{mutex_};
             step = read.step(kMostFill);
-            lock.lock();
         }
         try {
             settle(read, step);
@@ -172,6 +171,7 @@ void Client::settle(AsyncRead& read, AsyncRead::Step step)
             std::min<std::uint64_t>(step.length, session_.limits().read),
             read.deadline(),
             [this, &read](int status) {
+                mutex_.assert_held();
                 read.waits_for = 0;
                 read.filled(status);
                 runnable_.push(read);

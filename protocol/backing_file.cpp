@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/backing_file.hpp"
 
+#include "base/mutex.hpp"
 #include "protocol/cookie_path.hpp"
 
 #include <array>
 #include <cerrno>
 #include <fmt/format.h>
-#include <mutex>
 #include <span>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -19,7 +19,7 @@ namespace {
 constexpr int kRounds = 4;
 
 /// Who removes a file must not remove what another has just put in its place.
-std::mutex removing;
+Mutex removing;
 
 /// False when the file is not one for a blob of this size.
 Result<bool> is_sound(const FileHandle& file, std::uint64_t size)
@@ -39,7 +39,7 @@ Result<bool> is_sound(const FileHandle& file, std::uint64_t size)
 /// slow opening does not hold up all others.
 Result<void> remove_unsound(const std::filesystem::path& path, std::uint64_t size)
 {
-    const std::lock_guard lock{removing};
+    const MutexLock lock{removing};
     const auto opened = FileHandle::open_existing(path, size);
     if (!opened) {
         return opened.error().code() == ENOENT ? Result<void>{} : fail(opened.error());

@@ -16,7 +16,7 @@ class ObjectFd::Use {
 public:
     explicit Use(const ObjectFd& object) : object_{object}
     {
-        const std::lock_guard lock{object.mutex_};
+        const MutexLock lock{object.mutex_};
         if (!object.closed_) {
             fd_ = object.fd_.get();
             ++object.users_;
@@ -32,7 +32,7 @@ public:
             return;
         }
         UniqueFd last; // closed behind the lock: the last close can wait for a sync of the whole cache
-        const std::lock_guard lock{object_.mutex_};
+        const MutexLock lock{object_.mutex_};
         if (--object_.users_ == 0 && object_.closed_) {
             last = std::move(object_.fd_);
         }
@@ -117,7 +117,7 @@ int ObjectFd::complete(MessageId message) const
 void ObjectFd::close() noexcept
 {
     UniqueFd last;
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     closed_ = true;
     if (users_ == 0) {
         last = std::move(fd_);
@@ -126,7 +126,7 @@ void ObjectFd::close() noexcept
 
 bool ObjectFd::closed() const noexcept
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     return closed_;
 }
 

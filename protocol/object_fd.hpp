@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "base/mutex.hpp"
 #include "base/unique_fd.hpp"
 #include "protocol/command.hpp"
 #include "protocol/kernel_io.hpp"
@@ -8,7 +9,6 @@
 #include "protocol/pending.hpp"
 
 #include <memory>
-#include <mutex>
 #include <string>
 
 namespace sluice::protocol {
@@ -45,10 +45,10 @@ private:
 
     KernelIo& io_;
     std::shared_ptr<const CacheSpace> space_;
-    mutable std::mutex mutex_;
-    mutable UniqueFd fd_; // guarded by mutex_ as all below, but the number may be used while a Use lives
-    mutable unsigned users_ = 0;
-    bool closed_ = false;
+    mutable Mutex mutex_;
+    mutable UniqueFd fd_ SLUICE_GUARDED_BY(mutex_); // the number may be used while a Use lives
+    mutable unsigned users_ SLUICE_GUARDED_BY(mutex_) = 0;
+    bool closed_ SLUICE_GUARDED_BY(mutex_) = false;
 };
 
 } // namespace sluice::protocol

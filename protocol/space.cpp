@@ -58,7 +58,7 @@ void Space::look_again()
 
 Result<void> Space::admit(std::uint64_t bytes)
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     const auto now = SteadyClock::now();
     admitted_ += bytes;
     if (!has_looked_ || low_ || admitted_ > kBytesBetweenLooks || now - looked_ > kTimeBetweenLooks) {

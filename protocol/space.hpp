@@ -2,13 +2,13 @@
 #pragma once
 
 #include "base/clock.hpp"
+#include "base/mutex.hpp"
 #include "base/result.hpp"
 #include "protocol/command.hpp"
 
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <string>
 #include <sys/statvfs.h>
 
@@ -39,15 +39,15 @@ public:
     [[nodiscard]] std::uint64_t refused() const noexcept { return refused_; }
 
 private:
-    void look_again();
+    void look_again() SLUICE_REQUIRES(mutex_);
 
     const std::string directory_;
     const CacheLimits limits_;
     const Look look_;
-    std::mutex mutex_;
-    TimePoint looked_{};         // guarded by mutex_
-    std::uint64_t admitted_ = 0; // since then; guarded by mutex_
-    bool has_looked_ = false;    // guarded by mutex_
+    Mutex mutex_;
+    TimePoint looked_ SLUICE_GUARDED_BY(mutex_){};
+    std::uint64_t admitted_ SLUICE_GUARDED_BY(mutex_) = 0; // since then
+    bool has_looked_ SLUICE_GUARDED_BY(mutex_) = false;
     std::atomic<bool> low_ = false;
     std::atomic<std::uint64_t> refused_ = 0;
 };

@@ -90,7 +90,7 @@ private:
         out.emplace(std::move(response));
     }
 
-    Task<void> poll(const OnBlobs& on_blobs)
+    Task<void> poll(OnBlobs on_blobs)
     {
         while (true) {
             co_await sleep_for(loop_, kPollInterval);

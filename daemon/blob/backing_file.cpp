@@ -35,7 +35,7 @@ bool is_closed(const Error& error) noexcept
 
 void BackingFile::attach(std::shared_ptr<protocol::ObjectHandle> handle)
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     handles_.push_back(std::move(handle));
     ++generation_;
 }
@@ -43,7 +43,7 @@ void BackingFile::attach(std::shared_ptr<protocol::ObjectHandle> handle)
 void BackingFile::detach(const protocol::ObjectHandle& handle)
 {
     std::shared_ptr<protocol::ObjectHandle> last; // may close a descriptor: behind the lock
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     const auto at = std::ranges::find(handles_, &handle, &std::shared_ptr<protocol::ObjectHandle>::get);
     if (at != handles_.end()) {
         last = std::move(*at);
@@ -53,13 +53,13 @@ void BackingFile::detach(const protocol::ObjectHandle& handle)
 
 BackingFile::Handles BackingFile::handles() const
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     return handles_;
 }
 
 std::uint64_t BackingFile::generation() const
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     return generation_;
 }
 

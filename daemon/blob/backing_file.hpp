@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/byte_range.hpp"
+#include "base/mutex.hpp"
 #include "base/result.hpp"
 #include "protocol/object_handle.hpp"
 #include "protocol/space.hpp"
@@ -9,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <vector>
 
@@ -46,9 +46,9 @@ private:
     [[nodiscard]] Handles handles() const;
 
     std::shared_ptr<protocol::Space> space_;
-    mutable std::mutex mutex_;
-    Handles handles_;              // guarded by mutex_
-    std::uint64_t generation_ = 0; // guarded by mutex_
+    mutable Mutex mutex_;
+    Handles handles_ SLUICE_GUARDED_BY(mutex_);
+    std::uint64_t generation_ SLUICE_GUARDED_BY(mutex_) = 0;
 };
 
 /// How many bytes of a blob of `size` bytes are in its backing file. Asks the file: for workers.

@@ -169,14 +169,16 @@ Task<Result<cache::ImageRecord>> ImageService::ensure(Request request)
     const auto known = images_.find(name);
     if (known != images_.end() && !request.refresh) {
         auto image = known->second;
-        co_return co_await complete(std::move(image), request.lazy_only);
+        auto completed = co_await complete(std::move(image), request.lazy_only);
+        co_return completed;
     }
     auto start = [this, name] { return register_image(name); };
     auto registered = co_await registering_.run(name, std::move(start));
     if (!registered) {
         co_return fail(registered.error(), name);
     }
-    co_return co_await complete(std::move(*registered), request.lazy_only);
+    auto completed = co_await complete(std::move(*registered), request.lazy_only);
+    co_return completed;
 }
 
 Task<Result<cache::ImageRecord>> ImageService::examine(std::string reference, Deadline deadline)

@@ -43,13 +43,15 @@ Result<std::vector<cache::ImageRecord>> ImageStore::load_images()
 Task<Result<void>> ImageStore::put_image(cache::ImageRecord image)
 {
     auto job = [this, record = std::move(image)] { return store_.put_image(record); };
-    co_return co_await thread_.run(loop_, std::move(job));
+    auto outcome = co_await thread_.run(loop_, std::move(job));
+    co_return outcome;
 }
 
 Task<Result<bool>> ImageStore::remove_image(std::string reference)
 {
     auto job = [this, name = std::move(reference)] { return store_.remove_image(name); };
-    co_return co_await thread_.run(loop_, std::move(job));
+    auto outcome = co_await thread_.run(loop_, std::move(job));
+    co_return outcome;
 }
 
 void ImageStore::touch(const cache::BlobKey& blob)

@@ -135,12 +135,13 @@ choose_signature(const trust::SignatureSearch& search, const Digest& signed_dige
 
 Task<Result<VerifiedImage>> verify_image(
     fetcher::ImageSource& source,
-    const trust::KeyRing& keys,
+    std::reference_wrapper<const trust::KeyRing> keys,
     std::string reference,
-    const fetcher::ResolvedManifest& image,
+    std::reference_wrapper<const fetcher::ResolvedManifest> resolved,
     Deadline deadline
 )
 {
+    const auto& image = resolved.get();
     trust::SignatureSearch search;
     search.image = reference;
     search.repository = image.repository;

@@ -23,9 +23,9 @@ struct VerifiedImage {
 /// kTransient or kTimeout), because "could not look" is not "is not signed".
 [[nodiscard]] Task<Result<VerifiedImage>> verify_image(
     fetcher::ImageSource& source,
-    const trust::KeyRing& keys,
+    std::reference_wrapper<const trust::KeyRing> keys,
     std::string reference,
-    const fetcher::ResolvedManifest& image,
+    std::reference_wrapper<const fetcher::ResolvedManifest> resolved,
     Deadline deadline
 );
 

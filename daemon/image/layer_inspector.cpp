@@ -25,7 +25,7 @@ std::string layer_name(const PlannedLayer& layer)
     return fmt::format("layer {}", layer.blob.digest.to_string());
 }
 
-Task<Result<void>> prove(Blobs& blobs, const Target& target)
+Task<Result<void>> prove(Blobs& blobs, Target target)
 {
     auto blob = blobs.use(*target.blob);
     if (!blob) {
@@ -58,8 +58,9 @@ std::vector<erofs::Device> devices_of(const PlannedLayer& planned, const Inspect
 }
 
 /// Checks a layer whose first blocks are proved: its superblock, and its device table, whose blocks are proved as well.
-Task<Result<void>> check_layer(const PlannedLayer& planned, InspectedLayer& inspected)
+Task<Result<void>> check_layer(std::reference_wrapper<const PlannedLayer> plan, InspectedLayer& inspected)
 {
+    const auto& planned = plan.get();
     const auto name = layer_name(planned);
     const auto superblock = check_first_block(inspected.blob.first_block, planned);
     if (!superblock) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/bench/workload.hpp"
 
+#include "base/mutex.hpp"
+
 #include <algorithm>
-#include <mutex>
 #include <numeric>
 #include <random>
 #include <sys/prctl.h>
@@ -53,7 +54,7 @@ Outcome run(const Plan& plan, const std::function<std::function<bool(ByteRange)>
 {
     using Clock = std::chrono::steady_clock;
     Outcome outcome;
-    std::mutex mutex;
+    Mutex mutex;
     const auto begin = Clock::now();
     {
         std::vector<std::jthread> threads;
@@ -70,7 +71,7 @@ Outcome run(const Plan& plan, const std::function<std::function<bool(ByteRange)>
                     times.push_back(std::chrono::duration<double, std::micro>(Clock::now() - start).count());
                     bytes += range.size();
                 }
-                const std::lock_guard lock{mutex};
+                const MutexLock lock{mutex};
                 outcome.bytes += bytes;
                 outcome.failures += failures;
                 outcome.latencies.insert(outcome.latencies.end(), times.begin(), times.end());

@@ -41,6 +41,8 @@ FENCES = (
     (r"gtest/|gmock/", ("tests",)),
     (r"benchmark/", ("tests",)),
 )
+# Headers of the C++ library that one of ours wraps.
+WRAPPED = {"mutex": "base/mutex.hpp", "shared_mutex": "base/mutex.hpp", "condition_variable": "base/mutex.hpp"}
 # Fakes and measurements need servers and references of their own; unit tests don't.
 FREE = ("tests/support", "tests/integration", "tests/bench")
 GENERATED = ("sluice_config.h",)
@@ -89,6 +91,8 @@ def room_fault(path, target, included):
 
 
 def foreign_include_fault(path, included):
+    if included in WRAPPED and str(path) != WRAPPED[included]:
+        return f'instead of <{included}>, "{WRAPPED[included]}", with which clang sees what a mutex guards'
     if str(path).startswith(FREE):
         return None
     folder = path.parts[0]

@@ -10,10 +10,12 @@ import tempfile
 import unittest
 
 sys.dont_write_bytecode = True
+import check_coroutines  # noqa: E402
 import check_files  # noqa: E402
 import check_includes  # noqa: E402
 import check_matrix  # noqa: E402
 import check_packages  # noqa: E402
+import check_pairs  # noqa: E402
 import run_tool  # noqa: E402
 
 LICENCE = "// SPDX-License-Identifier: Apache-2.0\n"
@@ -86,6 +88,78 @@ class Includes(Tree):
         self.assert_fine("tests/support/fake.cpp", "#include <openssl/ssl.h>")
         self.assert_fine("protocol/x.cpp", "#include <fmt/format.h>")
         self.assert_fine("protocol/x.cpp", "#include <vector>")
+
+    def test_mutexes(self):
+        for header in ("mutex", "shared_mutex", "condition_variable"):
+            self.assert_fault("cache/x.cpp", f"#include <{header}>")
+            self.assert_fault("tests/support/x.cpp", f"#include <{header}>")
+            self.assert_fine("base/mutex.hpp", f"#include <{header}>")
+
+
+class Coroutines(unittest.TestCase):
+    def faults(self, body, head="Task<int> f(EventLoop& loop, std::string name)"):
+        return check_coroutines.check_text("x.cpp", head + "\n{\n" + body + "\n}\n")
+
+    def assert_fault(self, *text):
+        self.assertEqual(len(self.faults(*text)), 1, text)
+
+    def assert_fine(self, *text):
+        self.assertEqual(self.faults(*text), [], text)
+
+    def test_one_await_a_statement(self):
+        for body in ("co_await f(a);", "(void)co_await f(a);", "auto x = co_await f(std::move(a));", "const int x = co_await f(a, b);",
+                     "x = co_await f(a);", "job->x_ = co_await f(a);", "const auto& x = co_await f(a);",
+                     "const Result<std::vector<int>> x = co_await f(a);", "co_await sleep_for(loop, milliseconds{1});",
+                     "if (a) {\n    co_await f(a);\n}", "case A::kOne:\n    co_await f(a);", "// return co_await f(a);"):
+            self.assert_fine(body)
+        for body in ("co_return co_await f(a);", "return co_await f(a);", "if (co_await f(a)) {}", "while (!co_await f(a)) {}",
+                     "g(co_await f(a));", "auto x = g(co_await f(a));", "X x{co_await f(a)};", "auto x = 1 + co_await f(a);",
+                     "auto x = *co_await f(a);", "*x = co_await f(a);", "auto x = a ? co_await f(a) : b;", "if (a) co_await f(a);",
+                     "for (auto& x : co_await f(a)) {}"):
+            self.assert_fault(body)
+
+    def test_named_arguments(self):
+        for body in ("auto x = co_await f(Range{0, 1});", "co_await f({0, 1});", "auto x = co_await pool.run(loop, [] { return 1; });"):
+            self.assert_fault(body)
+
+    def test_references(self):
+        for parameter in ("std::string name", "EventLoop& loop", "Job* job", "std::reference_wrapper<const Job> job", "Task<int> inner",
+                          "std::function<void(const Job&)> done", "std::map<int, const char*> names", "const char* file = here()"):
+            self.assert_fine("co_return 1;", f"Task<Result<int>> A::f(int a, {parameter})")
+        for parameter in ("const std::string& name", "std::string const& name", "Job&& job", "std::string_view name", "const Job &job",
+                          "std::span<const std::byte> bytes", "std::optional<std::string_view> name"):
+            self.assert_fault("co_return 1;", f"Task<Result<int>> A::f(int a, {parameter}, int b)")
+            self.assertEqual(len(check_coroutines.check_text("x.hpp", f"    [[nodiscard]] Task<void> f(\n        {parameter}\n    );\n")), 1)
+
+    def test_lambdas(self):
+        self.assert_fault("auto g = [a]() -> Task<void> { co_await f(a); };")
+        self.assert_fault("auto g = [&](int b) mutable -> Task<int> { if (b) { co_return 1; } };")
+        self.assert_fault("x[1] = [this] { co_return; };")
+        self.assert_fine("auto g = [](int a) -> Task<void> { co_await f(a); };")
+        self.assert_fine("auto g = [a] { return f(a); };\nco_await g();")
+        self.assert_fine("int y[3];\ny[a](1) = 1;\n{\n    co_await f(y);\n}")
+        self.assert_fine("run([&] { struct A { static Task<void> f(int a) { co_await g(a); } }; });")
+
+    def test_place(self):
+        self.assertTrue(self.faults("int a;\n/* two\nlines */ co_return co_await f(a);")[0].startswith("x.cpp:5: "))
+
+
+class Pairs(Tree):
+    def faults(self, path, text):
+        return self.faults_of(check_pairs, path, LICENCE + text)
+
+    def test_names(self):
+        self.write("cache/store.hpp", HEADER)
+        own = '#include "cache/store.hpp"\n'
+        self.assertEqual(self.faults("cache/store.cpp", own), [])
+        self.assertEqual(self.faults("cache/store_open.cpp", '#include "base/a.hpp"\n' + own), [])
+        self.assertEqual(len(self.faults("cache/store.cpp", '#include "base/a.hpp"\n' + own)), 1)
+        self.assertEqual(len(self.faults("cache/open_store.cpp", own)), 1)
+        self.assertEqual(len(self.faults("cache/storekeeper.cpp", own)), 1)
+        self.assertEqual(self.faults("cache/main.cpp", "int main()\n{}\n"), [])
+        self.assertEqual(self.faults("tests/unit/cache/test_store.cpp", own), [])
+        self.assertEqual(len(self.faults("tests/support/fake.cpp", own)), 1)
+        self.assertEqual(self.faults("lib/sluice_error.cpp", '#include "lib/sluice.h"\n'), [])
 
 
 class Files(Tree):

@@ -81,7 +81,7 @@ void FakeSource::release()
 
 Result<void> MemoryHandle::write(std::uint64_t offset, std::span<const std::byte> data)
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     if (fault_) {
         return fail(*fault_);
     }
@@ -92,23 +92,25 @@ Result<void> MemoryHandle::write(std::uint64_t offset, std::span<const std::byte
 
 Result<std::vector<ByteRange>> MemoryHandle::missing(ByteRange range) const
 {
-    std::unique_lock lock{mutex_};
+    const MutexLock lock{mutex_};
     auto found = present_.outside(range.align_out(kBlockSize));
     ++looks_;
-    went_on_.wait(lock, [this] { return !paused_; });
+    while (paused_) {
+        went_on_.wait(mutex_);
+    }
     return found;
 }
 
 void MemoryHandle::pause_looks()
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     paused_ = true;
 }
 
 void MemoryHandle::go_on()
 {
     {
-        const std::lock_guard lock{mutex_};
+        const MutexLock lock{mutex_};
         paused_ = false;
     }
     went_on_.notify_all();
@@ -116,25 +118,25 @@ void MemoryHandle::go_on()
 
 void MemoryHandle::fail_writes(std::optional<Error> why)
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     fault_ = std::move(why);
 }
 
 void MemoryHandle::punch_hole(ByteRange range)
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     present_.remove(range);
 }
 
 RangeSet MemoryHandle::present() const
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     return present_;
 }
 
 std::vector<std::byte> MemoryHandle::content(ByteRange range) const
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     const auto* from = content_.data() + range.begin();
     return {from, from + range.size()};
 }

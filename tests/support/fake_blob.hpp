@@ -5,17 +5,16 @@
 #pragma once
 
 #include "base/byte_range.hpp"
+#include "base/mutex.hpp"
 #include "daemon/blob/blob_info.hpp"
 #include "fetcher/blob_source.hpp"
 #include "protocol/object_handle.hpp"
 
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -91,12 +90,12 @@ public:
     [[nodiscard]] std::vector<std::byte> content(ByteRange range) const;
 
 private:
-    mutable std::mutex mutex_;
-    std::vector<std::byte> content_;
-    RangeSet present_;
-    std::optional<Error> fault_;
-    bool paused_ = false;
-    mutable std::condition_variable went_on_;
+    mutable Mutex mutex_;
+    std::vector<std::byte> content_ SLUICE_GUARDED_BY(mutex_);
+    RangeSet present_ SLUICE_GUARDED_BY(mutex_);
+    std::optional<Error> fault_ SLUICE_GUARDED_BY(mutex_);
+    bool paused_ SLUICE_GUARDED_BY(mutex_) = false;
+    mutable Condition went_on_;
     mutable std::atomic<unsigned> looks_ = 0;
 };
 

@@ -203,7 +203,7 @@ FakeObjectPtr FakeKernel::open_spoiled(
     const std::string& volume, const std::string& cookie, std::function<void(std::vector<std::byte>&)> spoil
 )
 {
-    const std::lock_guard lock{state_->mutex};
+    const MutexLock lock{state_->mutex};
     auto object = std::make_shared<FakeObject>();
     object->volume = volume;
     object->cookie = cookie;
@@ -221,7 +221,7 @@ FakeObjectPtr FakeKernel::open_spoiled(
 
 FakeObjectPtr FakeKernel::open_failing(const std::string& volume, const std::string& cookie, int code)
 {
-    const std::lock_guard lock{state_->mutex};
+    const MutexLock lock{state_->mutex};
     auto object = std::make_shared<FakeObject>();
     object->volume = volume;
     object->cookie = cookie;
@@ -232,14 +232,16 @@ FakeObjectPtr FakeKernel::open_failing(const std::string& volume, const std::str
 
 int FakeKernel::wait_open(const FakeObjectPtr& object)
 {
-    std::unique_lock lock{state_->mutex};
-    state_->changed.wait(lock, [&] { return object->state != FakeObjectState::kOpening; });
+    const MutexLock lock{state_->mutex};
+    while (object->state == FakeObjectState::kOpening) {
+        state_->changed.wait(state_->mutex);
+    }
     return object->error;
 }
 
 FakeRequestPtr FakeKernel::read(const FakeObjectPtr& object, ByteRange range)
 {
-    const std::lock_guard lock{state_->mutex};
+    const MutexLock lock{state_->mutex};
     state_->refresh(object);
     const bool reopening = object->state == FakeObjectState::kReopening;
     if (object->fd >= 0 && !reopening) {
@@ -291,13 +293,13 @@ int FakeKernel::read_blocking(const FakeObjectPtr& object, ByteRange range)
 
 void FakeKernel::kill_reader(const FakeRequestPtr& request)
 {
-    const std::lock_guard lock{state_->mutex};
+    const MutexLock lock{state_->mutex};
     state_->finish(request, EINTR);
 }
 
 void FakeKernel::close(const FakeObjectPtr& object)
 {
-    const std::lock_guard lock{state_->mutex};
+    const MutexLock lock{state_->mutex};
     state_->refresh(object);
     if (object->state == FakeObjectState::kOpen && object->fd >= 0) {
         state_->enqueue(uapi::kOpClose, object);
@@ -309,31 +311,31 @@ void FakeKernel::close(const FakeObjectPtr& object)
 
 FakeObjectState FakeKernel::state(const FakeObjectPtr& object) const
 {
-    const std::lock_guard lock{state_->mutex};
+    const MutexLock lock{state_->mutex};
     return object->state;
 }
 
 int FakeKernel::open_error(const FakeObjectPtr& object) const
 {
-    const std::lock_guard lock{state_->mutex};
+    const MutexLock lock{state_->mutex};
     return object->error;
 }
 
 std::uint64_t FakeKernel::size(const FakeObjectPtr& object) const
 {
-    const std::lock_guard lock{state_->mutex};
+    const MutexLock lock{state_->mutex};
     return object->size;
 }
 
 std::uint32_t FakeKernel::object_id(const FakeObjectPtr& object) const
 {
-    const std::lock_guard lock{state_->mutex};
+    const MutexLock lock{state_->mutex};
     return object->id;
 }
 
 bool FakeKernel::descriptor_open(const FakeObjectPtr& object) const
 {
-    const std::lock_guard lock{state_->mutex};
+    const MutexLock lock{state_->mutex};
     return state_->alive(object);
 }
 
@@ -354,13 +356,13 @@ int FakeKernel::result(const FakeRequestPtr& request) const noexcept
 
 std::vector<std::string> FakeKernel::commands() const
 {
-    const std::lock_guard lock{state_->mutex};
+    const MutexLock lock{state_->mutex};
     return state_->commands;
 }
 
 FakeKernelCounts FakeKernel::counts() const
 {
-    const std::lock_guard lock{state_->mutex};
+    const MutexLock lock{state_->mutex};
     auto counts = state_->counts;
     counts.waiting = state_->requests.size();
     return counts;
@@ -368,7 +370,7 @@ FakeKernelCounts FakeKernel::counts() const
 
 bool FakeKernel::bound() const
 {
-    const std::lock_guard lock{state_->mutex};
+    const MutexLock lock{state_->mutex};
     return state_->bound;
 }
 

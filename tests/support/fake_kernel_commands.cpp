@@ -38,7 +38,7 @@ bool is_blank(char c)
 
 int FakeKernelState::write(int device, std::string_view command)
 {
-    const std::lock_guard lock{mutex};
+    const MutexLock lock{mutex};
     if (::fcntl(device, F_GETFD) < 0) {
         return -EBADF;
     }

@@ -20,7 +20,7 @@ namespace uapi = protocol::uapi;
 
 int FakeKernelState::open_device()
 {
-    const std::lock_guard lock{mutex};
+    const MutexLock lock{mutex};
     if (options.open_error != 0) {
         return -options.open_error;
     }
@@ -58,7 +58,7 @@ ssize_t FakeKernelState::read(int device, std::span<std::byte> buffer)
             return got < 0 && errno != EAGAIN ? -errno : 0;
         }
         message.resize(static_cast<std::size_t>(got));
-        const std::lock_guard lock{mutex};
+        const MutexLock lock{mutex};
         flush_backlog();
         const int code = deliver(message);
         if (code == ECANCELED) {
@@ -130,6 +130,7 @@ int FakeKernelState::deliver_open(const FakeRequestPtr& request, std::vector<std
     const auto object = request->object;
     refresh(object);
     const auto give_up = [&](int code) {
+        mutex.assert_held();
         object->state = FakeObjectState::kFailed;
         object->error = code;
         finish(request, code);
@@ -172,7 +173,7 @@ int FakeKernelState::deliver_open(const FakeRequestPtr& request, std::vector<std
 
 Result<UniqueFd> FakeKernelState::adopt_object(int fd)
 {
-    const std::lock_guard lock{mutex};
+    const MutexLock lock{mutex};
     const auto object = by_fd(fd);
     if (!object || !alive(object)) {
         return fail(ErrorKind::kInvalid, "not a descriptor of the fake kernel's", EBADF);
@@ -183,7 +184,7 @@ Result<UniqueFd> FakeKernelState::adopt_object(int fd)
 
 int FakeKernelState::read_complete(int object, MessageId message)
 {
-    const std::lock_guard lock{mutex};
+    const MutexLock lock{mutex};
     const auto owner = by_fd(object);
     const auto at = requests.find(message.value);
     const bool fits = at != requests.end() && owner && at->second->object == owner && at->second->delivered &&
@@ -205,7 +206,7 @@ ssize_t FakeKernelState::pwrite(int object, std::span<const std::byte> data, std
 {
     std::function<std::int64_t(std::uint64_t, std::size_t)> hook;
     {
-        const std::lock_guard lock{mutex};
+        const MutexLock lock{mutex};
         const auto owner = by_fd(object);
         const bool open =
             owner && (owner->state == FakeObjectState::kOpen || owner->state == FakeObjectState::kReopening);
@@ -244,7 +245,7 @@ off_t FakeKernelState::first_hole(int object, std::uint64_t offset)
 protocol::FileRun FakeKernelState::probe(int object, std::uint64_t offset, std::uint64_t length)
 {
     {
-        const std::lock_guard lock{mutex};
+        const MutexLock lock{mutex};
         const auto owner = by_fd(object);
         if (!owner || owner->state == FakeObjectState::kOpening || owner->state == FakeObjectState::kClosed) {
             return {ENOBUFS, false, 0};
@@ -255,7 +256,7 @@ protocol::FileRun FakeKernelState::probe(int object, std::uint64_t offset, std::
 
 int FakeKernelState::space(const std::string&, struct statvfs& out)
 {
-    const std::lock_guard lock{mutex};
+    const MutexLock lock{mutex};
     if (::statvfs(directory.c_str(), &out) != 0) {
         return -errno;
     }

@@ -3,19 +3,18 @@
 // The inside of FakeKernel; tests use fake_kernel.hpp.
 #pragma once
 
+#include "base/mutex.hpp"
 #include "protocol/kernel_io.hpp"
 #include "protocol/uapi.hpp"
 
 #include <array>
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -89,58 +88,62 @@ public:
     [[nodiscard]] int space(const std::string& path, struct statvfs& out) override;
 
     // The kernel's side, fake_kernel.cpp; all with the mutex held.
-    FakeRequestPtr enqueue(std::uint32_t opcode, const FakeObjectPtr& object, ByteRange range = {});
+    FakeRequestPtr enqueue(std::uint32_t opcode, const FakeObjectPtr& object, ByteRange range = {})
+        SLUICE_REQUIRES(mutex);
     /// What a datagram is; its last byte, which the daemon never sees.
     enum class Kind : std::uint8_t { kMessage, kRaw, kNothing, kError };
 
-    void send(const FakeRequest& request);
-    void send_bytes(std::span<const std::byte> bytes, Kind kind);
-    void flush_backlog();
-    void finish(const FakeRequestPtr& request, int result);
-    void fail_all(const FakeObjectPtr& object, std::uint32_t opcode, int result);
-    void refresh(const FakeObjectPtr& object); ///< notices that the daemon has closed the descriptor
-    [[nodiscard]] bool alive(const FakeObjectPtr& object) const;
-    [[nodiscard]] std::uint32_t next_message_id();
-    [[nodiscard]] FakeObjectPtr by_fd(int fd) const;
-    void die(int code);
+    void send(const FakeRequest& request) SLUICE_REQUIRES(mutex);
+    void send_bytes(std::span<const std::byte> bytes, Kind kind) SLUICE_REQUIRES(mutex);
+    void flush_backlog() SLUICE_REQUIRES(mutex);
+    void finish(const FakeRequestPtr& request, int result) SLUICE_REQUIRES(mutex);
+    void fail_all(const FakeObjectPtr& object, std::uint32_t opcode, int result) SLUICE_REQUIRES(mutex);
+    void refresh(const FakeObjectPtr& object)
+        SLUICE_REQUIRES(mutex); ///< notices that the daemon has closed the descriptor
+    [[nodiscard]] bool alive(const FakeObjectPtr& object) const SLUICE_REQUIRES(mutex);
+    [[nodiscard]] std::uint32_t next_message_id() SLUICE_REQUIRES(mutex);
+    [[nodiscard]] FakeObjectPtr by_fd(int fd) const SLUICE_REQUIRES(mutex);
+    void die(int code) SLUICE_REQUIRES(mutex);
 
     // fake_kernel_commands.cpp; 0 or -errno, with the mutex held.
-    [[nodiscard]] int run_command(const std::string& text);
+    [[nodiscard]] int run_command(const std::string& text) SLUICE_REQUIRES(mutex);
 
     std::filesystem::path directory;
     FakeKernelOptions options;
-    mutable std::mutex mutex;
-    std::condition_variable changed;
-    UniqueFd kernel_end;
-    std::deque<std::vector<std::byte>> backlog; ///< what the socket had no room for
-    std::unordered_map<std::uint32_t, FakeRequestPtr> requests;
-    std::unordered_map<int, FakeObjectPtr> by_number; ///< who was given this descriptor number last
-    std::vector<std::string> commands;
-    FakeKernelCounts counts;
-    std::map<std::string, int> failing_commands;
-    std::function<std::int64_t(std::uint64_t, std::size_t)> pwrite_hook;
-    std::uint32_t next_message = 0;
-    std::uint32_t next_object = 1;
-    int free_per_cent = -1;
-    bool dead = false;
+    mutable Mutex mutex;
+    Condition changed;
+    UniqueFd kernel_end SLUICE_GUARDED_BY(mutex);
+    std::deque<std::vector<std::byte>> backlog SLUICE_GUARDED_BY(mutex); ///< what the socket had no room for
+    std::unordered_map<std::uint32_t, FakeRequestPtr> requests SLUICE_GUARDED_BY(mutex);
+    std::unordered_map<int, FakeObjectPtr> by_number SLUICE_GUARDED_BY(mutex
+    ); ///< who was given this descriptor number last
+    std::vector<std::string> commands SLUICE_GUARDED_BY(mutex);
+    FakeKernelCounts counts SLUICE_GUARDED_BY(mutex);
+    std::map<std::string, int> failing_commands SLUICE_GUARDED_BY(mutex);
+    std::function<std::int64_t(std::uint64_t, std::size_t)> pwrite_hook SLUICE_GUARDED_BY(mutex);
+    std::uint32_t next_message SLUICE_GUARDED_BY(mutex) = 0;
+    std::uint32_t next_object SLUICE_GUARDED_BY(mutex) = 1;
+    int free_per_cent SLUICE_GUARDED_BY(mutex) = -1;
+    bool dead SLUICE_GUARDED_BY(mutex) = false;
 
     // What has been configured.
-    std::string dir;
-    std::string tag;
-    std::string secctx;
-    std::array<unsigned, 6> limits{7, 5, 1, 7, 5, 1}; ///< brun bcull bstop frun fcull fstop
-    bool bound = false;
-    bool mode_ondemand = false;
+    std::string dir SLUICE_GUARDED_BY(mutex);
+    std::string tag SLUICE_GUARDED_BY(mutex);
+    std::string secctx SLUICE_GUARDED_BY(mutex);
+    std::array<unsigned, 6> limits SLUICE_GUARDED_BY(mutex){7, 5, 1, 7, 5, 1}; ///< brun bcull bstop frun fcull fstop
+    bool bound SLUICE_GUARDED_BY(mutex) = false;
+    bool mode_ondemand SLUICE_GUARDED_BY(mutex) = false;
 
 private:
-    void requeue(std::vector<std::byte> message);
-    [[nodiscard]] int deliver_open(const FakeRequestPtr& request, std::vector<std::byte>& message);
-    [[nodiscard]] int deliver(std::vector<std::byte>& message);
-    [[nodiscard]] int copen(std::string_view arguments);
-    void opened(const FakeObjectPtr& object, std::uint64_t size);
-    [[nodiscard]] int restore();
-    [[nodiscard]] int set_limit(std::string_view word, std::string_view argument);
-    [[nodiscard]] int bind(std::string_view argument);
+    void requeue(std::vector<std::byte> message) SLUICE_REQUIRES(mutex);
+    [[nodiscard]] int deliver_open(const FakeRequestPtr& request, std::vector<std::byte>& message)
+        SLUICE_REQUIRES(mutex);
+    [[nodiscard]] int deliver(std::vector<std::byte>& message) SLUICE_REQUIRES(mutex);
+    [[nodiscard]] int copen(std::string_view arguments) SLUICE_REQUIRES(mutex);
+    void opened(const FakeObjectPtr& object, std::uint64_t size) SLUICE_REQUIRES(mutex);
+    [[nodiscard]] int restore() SLUICE_REQUIRES(mutex);
+    [[nodiscard]] int set_limit(std::string_view word, std::string_view argument) SLUICE_REQUIRES(mutex);
+    [[nodiscard]] int bind(std::string_view argument) SLUICE_REQUIRES(mutex);
 };
 
 } // namespace sluice::test

@@ -67,7 +67,7 @@ FakeRegistry::~FakeRegistry()
     [[maybe_unused]] const auto written = ::write(stop_.get(), &one, sizeof one);
     acceptor_.join();
     {
-        const std::lock_guard lock{mutex_};
+        const MutexLock lock{mutex_};
         stopping_ = true;
         for (const auto& connection : connections_) {
             ::shutdown(connection.fd.get(), SHUT_RDWR);
@@ -97,7 +97,7 @@ void FakeRegistry::accept_all()
         }
         const int yes = 1;
         ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-        const std::lock_guard lock{mutex_};
+        const MutexLock lock{mutex_};
         for (auto it = connections_.begin(); it != connections_.end();) {
             if (it->ended) {
                 it->thread.join();
@@ -126,21 +126,21 @@ void FakeRegistry::serve(Connection& connection)
             break;
         }
         {
-            const std::lock_guard lock{mutex_};
+            const MutexLock lock{mutex_};
             log_.push_back(*request);
         }
         if (!answer_one(stream, connection.fd.get(), *request)) {
             break;
         }
     }
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     connection.fd.reset(); // under the lock: the destructor shuts it down
     connection.ended = true;
 }
 
 std::optional<Fault> FakeRegistry::next_fault(const FakeHttpRequest& request)
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     for (auto it = scripts_.begin(); it != scripts_.end(); ++it) {
         if (request.path.find(it->path_part) == std::string::npos) {
             continue;
@@ -157,15 +157,17 @@ std::optional<Fault> FakeRegistry::next_fault(const FakeHttpRequest& request)
 /// False when the registry ends meanwhile.
 bool FakeRegistry::wait_out(const Fault& fault)
 {
-    std::unique_lock lock{mutex_};
+    const MutexLock lock{mutex_};
     if (fault.hold) {
         const auto seen = releases_;
         ++held_;
-        changed_.wait(lock, [&] { return stopping_ || releases_ != seen; });
+        while (!stopping_ && releases_ == seen) {
+            changed_.wait(mutex_);
+        }
         --held_;
     }
-    if (fault.hang) {
-        changed_.wait(lock, [&] { return stopping_; });
+    while (fault.hang && !stopping_) {
+        changed_.wait(mutex_);
     }
     return !stopping_;
 }

@@ -6,16 +6,15 @@
 #pragma once
 
 #include "base/digest.hpp"
+#include "base/mutex.hpp"
 #include "base/unique_fd.hpp"
 #include "tests/support/fake_http.hpp"
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <list>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -121,38 +120,38 @@ private:
     void pause() const;
 
     [[nodiscard]] Answer route(const FakeHttpRequest& request, bool ignore_range);
-    [[nodiscard]] Answer route_blob(const FakeHttpRequest& request, const std::string& name, bool ignore_range);
-    [[nodiscard]] Answer route_manifest(const FakeHttpRequest& request, const std::string& key);
-    [[nodiscard]] Answer route_upload(const FakeHttpRequest& request);
-    [[nodiscard]] Answer route_token(const FakeHttpRequest& request);
-    [[nodiscard]] std::optional<Answer> demand_login(const FakeHttpRequest& request) const;
+    [[nodiscard]] Answer route_blob(const FakeHttpRequest& request, const std::string& name, bool ignore_range)
+        SLUICE_REQUIRES(mutex_);
+    [[nodiscard]] Answer route_manifest(const FakeHttpRequest& request, const std::string& key) SLUICE_REQUIRES(mutex_);
+    [[nodiscard]] Answer route_upload(const FakeHttpRequest& request) SLUICE_REQUIRES(mutex_);
+    [[nodiscard]] Answer route_token(const FakeHttpRequest& request) SLUICE_REQUIRES(mutex_);
+    [[nodiscard]] std::optional<Answer> demand_login(const FakeHttpRequest& request) const SLUICE_REQUIRES(mutex_);
 
     const Sha256Function sha256_;
     UniqueFd listener_;
     UniqueFd stop_; // eventfd: readable once we end
     std::uint16_t port_ = 0;
     std::atomic<std::chrono::microseconds> delay_{};
-    mutable std::mutex mutex_;
-    std::condition_variable changed_;
-    // All below is guarded by mutex_.
-    std::list<Connection> connections_;
-    std::size_t accepted_ = 0;
-    std::map<Digest, FakeContent> blobs_;
-    std::map<std::string, Manifest> manifests_; // by "repository/manifests/name"
-    std::vector<Script> scripts_;
-    std::vector<FakeHttpRequest> log_;
-    std::size_t held_ = 0;
-    std::uint64_t releases_ = 0;
-    bool stopping_ = false;
-    std::string basic_; // the Authorization value that is wanted
-    bool bearer_ = false;
-    std::string token_user_;
-    std::string token_password_;
-    unsigned token_lifetime_ = 300;
-    unsigned tokens_made_ = 0;
-    std::set<std::string> tokens_;
-    std::string redirect_to_; // "http://host"
-    std::string redirect_query_;
+    mutable Mutex mutex_;
+    Condition changed_;
+    std::list<Connection> connections_ SLUICE_GUARDED_BY(mutex_);
+    std::size_t accepted_ SLUICE_GUARDED_BY(mutex_) = 0;
+    std::map<Digest, FakeContent> blobs_ SLUICE_GUARDED_BY(mutex_);
+    std::map<std::string, Manifest> manifests_ SLUICE_GUARDED_BY(mutex_); // by "repository/manifests/name"
+    std::vector<Script> scripts_ SLUICE_GUARDED_BY(mutex_);
+    std::vector<FakeHttpRequest> log_ SLUICE_GUARDED_BY(mutex_);
+    std::size_t held_ SLUICE_GUARDED_BY(mutex_) = 0;
+    std::uint64_t releases_ SLUICE_GUARDED_BY(mutex_) = 0;
+    bool stopping_ SLUICE_GUARDED_BY(mutex_) = false;
+    std::string basic_ SLUICE_GUARDED_BY(mutex_); // the Authorization value that is wanted
+    bool bearer_ SLUICE_GUARDED_BY(mutex_) = false;
+    std::string token_user_ SLUICE_GUARDED_BY(mutex_);
+    std::string token_password_ SLUICE_GUARDED_BY(mutex_);
+    unsigned token_lifetime_ SLUICE_GUARDED_BY(mutex_) = 300;
+    unsigned tokens_made_ SLUICE_GUARDED_BY(mutex_) = 0;
+    std::set<std::string> tokens_ SLUICE_GUARDED_BY(mutex_);
+    std::string redirect_to_ SLUICE_GUARDED_BY(mutex_); // "http://host"
+    std::string redirect_query_ SLUICE_GUARDED_BY(mutex_);
     std::thread acceptor_;
 };
 

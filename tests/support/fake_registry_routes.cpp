@@ -31,7 +31,7 @@ Digest FakeRegistry::add_blob(std::string bytes)
 
 void FakeRegistry::add_blob(const Digest& digest, std::string bytes)
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     blobs_.insert_or_assign(digest, in_memory(std::move(bytes)));
 }
 
@@ -40,7 +40,7 @@ void FakeRegistry::add_blob_file(const Digest& digest, UniqueFd file, std::uint6
     FakeContent content;
     content.file = std::make_shared<UniqueFd>(std::move(file));
     content.size = size;
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     blobs_.insert_or_assign(digest, std::move(content));
 }
 
@@ -49,7 +49,7 @@ Digest FakeRegistry::add_manifest(
 )
 {
     const auto digest = sha256_(as_byte_span(bytes));
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     const auto prefix = repository + "/manifests/";
     if (!tag.empty()) {
         manifests_.insert_or_assign(prefix + tag, Manifest{type, bytes});
@@ -60,34 +60,34 @@ Digest FakeRegistry::add_manifest(
 
 std::optional<std::string> FakeRegistry::blob(const Digest& digest) const
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     const auto it = blobs_.find(digest);
     return it == blobs_.end() || !it->second.bytes ? std::nullopt : std::optional{*it->second.bytes};
 }
 
 std::optional<std::string> FakeRegistry::manifest(const std::string& repository, const std::string& name) const
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     const auto it = manifests_.find(repository + "/manifests/" + name);
     return it == manifests_.end() ? std::nullopt : std::optional{it->second.bytes};
 }
 
 void FakeRegistry::script(const std::string& path_part, Fault fault, unsigned times)
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     scripts_.push_back({path_part, std::move(fault), times});
 }
 
 void FakeRegistry::clear_scripts()
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     scripts_.clear();
 }
 
 void FakeRegistry::release()
 {
     {
-        const std::lock_guard lock{mutex_};
+        const MutexLock lock{mutex_};
         ++releases_;
         std::erase_if(scripts_, [](const Script& script) { return script.fault.hold; });
     }
@@ -97,13 +97,13 @@ void FakeRegistry::release()
 void FakeRegistry::require_basic(const std::string& user, const std::string& password)
 {
     const auto plain = user + ':' + password;
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     basic_ = "Basic " + encode_base64(as_byte_span(plain));
 }
 
 void FakeRegistry::require_bearer(const std::string& user, const std::string& password)
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     bearer_ = true;
     token_user_ = user;
     token_password_ = password;
@@ -111,32 +111,32 @@ void FakeRegistry::require_bearer(const std::string& user, const std::string& pa
 
 void FakeRegistry::set_token_lifetime(unsigned seconds)
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     token_lifetime_ = seconds;
 }
 
 void FakeRegistry::revoke_tokens()
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     tokens_.clear();
 }
 
 void FakeRegistry::redirect_blobs(const FakeRegistry& storage, const std::string& query)
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     redirect_to_ = "http://" + storage.host();
     redirect_query_ = query;
 }
 
 std::vector<FakeHttpRequest> FakeRegistry::requests() const
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     return log_;
 }
 
 std::size_t FakeRegistry::count_requests(const std::string& path_part) const
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     const auto has_it = [&](const FakeHttpRequest& request) {
         return request.path.find(path_part) != std::string::npos;
     };
@@ -145,19 +145,19 @@ std::size_t FakeRegistry::count_requests(const std::string& path_part) const
 
 std::size_t FakeRegistry::connections() const
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     return accepted_;
 }
 
 std::size_t FakeRegistry::held() const
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     return held_;
 }
 
 FakeRegistry::Answer FakeRegistry::route(const FakeHttpRequest& request, bool ignore_range)
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     const auto& path = request.path;
     if (path == "/token") {
         return route_token(request);

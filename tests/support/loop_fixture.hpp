@@ -39,7 +39,11 @@ std::optional<T> run_task(EventLoop& loop, Task<T> task)
         TaskScope scope{loop};
 
         struct Collect {
-            static Task<void> into(std::optional<T>& out, Task<T> inner) { out.emplace(co_await inner); }
+            static Task<void> into(std::optional<T>& out, Task<T> inner)
+            {
+                auto outcome = co_await inner;
+                out.emplace(std::move(outcome));
+            }
         };
 
         scope.spawn(Collect::into(value, std::move(task)));

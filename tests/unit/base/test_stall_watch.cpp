@@ -120,7 +120,8 @@ TEST_F(StallWatchTest, ACoroutineIsNamedByWhereItWaited)
     struct Run {
         static Task<void> it(EventLoop& loop, WorkerPool& pool, ThreadTimes& times, bool& ran)
         {
-            (void)co_await pool.run(loop, [] { return 1; });
+            auto job = [] { return 1; };
+            (void)co_await pool.run(loop, std::move(job));
             times.wall += milliseconds{300};
             ran = true;
         }

@@ -32,7 +32,8 @@ TEST_F(TaskTest, RunsToItsEndOnTheLoop)
 
 Task<void> wait_for(OneShot<int> value, std::shared_ptr<int> seen)
 {
-    *seen = co_await value;
+    const int arrived = co_await value;
+    *seen = arrived;
 }
 
 TEST_F(TaskTest, DestroyingTheScopeCancelsAndFreesTheFrame)

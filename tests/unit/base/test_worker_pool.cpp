@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/mutex.hpp"
 #include "base/task.hpp"
 #include "base/worker_pool.hpp"
 #include "tests/support/loop_fixture.hpp"
@@ -7,7 +8,6 @@
 #include <future>
 #include <gmock/gmock.h>
 #include <memory>
-#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -33,7 +33,7 @@ public:
     [[nodiscard]] UniqueFunction<void()> noting(std::string name)
     {
         return [this, name = std::move(name)] {
-            const std::lock_guard lock{mutex_};
+            const MutexLock lock{mutex_};
             order_.push_back(name);
         };
     }
@@ -46,8 +46,8 @@ public:
 private:
     std::promise<void> opener_;
     std::shared_future<void> gate_ = opener_.get_future().share();
-    std::mutex mutex_;
-    std::vector<std::string> order_;
+    Mutex mutex_;
+    std::vector<std::string> order_ SLUICE_GUARDED_BY(mutex_);
 };
 
 class WorkerPoolTest : public test::FdLeakTest {

@@ -35,7 +35,11 @@ protected:
         co_return ControlReply{request.path == "/bad" ? 418U : 200U, "{\"path\":\"" + request.path + "\"}"};
     }
 
-    static Task<void> collect(std::optional<Response>& out, Task<Response> inner) { out.emplace(co_await inner); }
+    static Task<void> collect(std::optional<Response>& out, Task<Response> inner)
+    {
+        auto response = co_await inner;
+        out.emplace(std::move(response));
+    }
 
     void start(mode_t mode = 0600)
     {

@@ -96,7 +96,8 @@ TEST_F(ImageServiceTest, AskersOfOneImageShareItsRegistration)
     struct Collect {
         static Task<void> into(std::optional<Result<cache::ImageRecord>>& out, Task<Result<cache::ImageRecord>> inner)
         {
-            out.emplace(co_await inner);
+            auto outcome = co_await inner;
+            out.emplace(std::move(outcome));
         }
     };
 

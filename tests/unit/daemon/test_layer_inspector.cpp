@@ -66,7 +66,8 @@ TEST_F(LayerInspection, LayersAreLookedAtSideBySideAndNotAllAtOnce)
     struct Collect {
         static Task<void> into(std::optional<Result<cache::ImageRecord>>& out, Task<Result<cache::ImageRecord>> inner)
         {
-            out.emplace(co_await inner);
+            auto outcome = co_await inner;
+            out.emplace(std::move(outcome));
         }
     };
 

@@ -106,7 +106,8 @@ TEST_F(PresenceTest, AWriteWhileAWorkerLooksIsNotForgotten)
     TaskScope scope{loop_};
     std::optional<Result<void>> outcome;
     const auto start = [](Presence& presence, std::optional<Result<void>>& into) -> Task<void> {
-        auto looked = co_await presence.look({0, 4096});
+        const ByteRange range{0, 4096};
+        auto looked = co_await presence.look(range);
         into = std::move(looked);
     };
     scope.spawn(start(presence_, outcome));
@@ -122,7 +123,8 @@ TEST_F(PresenceTest, ADoubtWhileAWorkerLooksHasItLookAgain)
     TaskScope scope{loop_};
     std::optional<Result<void>> outcome;
     const auto start = [](Presence& presence, std::optional<Result<void>>& into) -> Task<void> {
-        auto looked = co_await presence.look({0, 4096});
+        const ByteRange range{0, 4096};
+        auto looked = co_await presence.look(range);
         into = std::move(looked);
     };
     scope.spawn(start(presence_, outcome));

@@ -2,11 +2,10 @@
 //
 // Name servers that do not answer. libcurl asks the C library on threads of its own; this program takes getaddrinfo()'s
 // place there, so that a name can hang for as long as a test wants.
+#include "base/mutex.hpp"
 #include "fetcher/http_client.hpp"
 #include "tests/support/loop_fixture.hpp"
 
-#include <condition_variable>
-#include <mutex>
 #include <netdb.h>
 #include <string_view>
 
@@ -20,41 +19,45 @@ public:
     /// Called on libcurl's threads.
     void fall_in()
     {
-        std::unique_lock lock{mutex_};
+        const sluice::MutexLock lock{mutex_};
         ++inside_;
         changed_.notify_all();
         // Not for ever: a loop that waits for us must fail its test, not hang it.
-        changed_.wait_for(lock, std::chrono::seconds{20}, [this] { return open_; });
+        const auto limit = sluice::SteadyClock::now() + std::chrono::seconds{20};
+        while (!open_ && changed_.wait_until(mutex_, limit)) {
+        }
         --inside_;
         changed_.notify_all();
     }
 
     void dig()
     {
-        const std::lock_guard lock{mutex_};
+        const sluice::MutexLock lock{mutex_};
         open_ = false;
     }
 
     /// Lets all go, and waits until they have gone.
     void fill()
     {
-        std::unique_lock lock{mutex_};
+        const sluice::MutexLock lock{mutex_};
         open_ = true;
         changed_.notify_all();
-        changed_.wait(lock, [this] { return inside_ == 0; });
+        while (inside_ != 0) {
+            changed_.wait(mutex_);
+        }
     }
 
     [[nodiscard]] unsigned inside() const
     {
-        const std::lock_guard lock{mutex_};
+        const sluice::MutexLock lock{mutex_};
         return inside_;
     }
 
 private:
-    mutable std::mutex mutex_;
-    std::condition_variable changed_;
-    unsigned inside_ = 0;
-    bool open_ = false;
+    mutable sluice::Mutex mutex_;
+    sluice::Condition changed_;
+    unsigned inside_ SLUICE_GUARDED_BY(mutex_) = 0;
+    bool open_ SLUICE_GUARDED_BY(mutex_) = false;
 };
 
 Hole& hole()

@@ -10,7 +10,6 @@
 #include <gtest/gtest.h>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Over a real Unix socket, with a server of a few lines at the other end.
+#include "base/mutex.hpp"
 #include "base/text.hpp"
 #include "base/unique_fd.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -9,7 +10,6 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <mutex>
 #include <stdexcept>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -53,7 +53,7 @@ public:
     /// What has been asked so far, whole.
     std::vector<std::string> requests()
     {
-        const std::lock_guard lock{mutex_};
+        const MutexLock lock{mutex_};
         return requests_;
     }
 
@@ -75,7 +75,7 @@ private:
                 request.append(buffer, static_cast<std::size_t>(n));
             }
             {
-                const std::lock_guard lock{mutex_};
+                const MutexLock lock{mutex_};
                 requests_.push_back(request);
             }
             (void)!::send(peer.get(), answer_.data(), answer_.size(), MSG_NOSIGNAL);
@@ -99,8 +99,8 @@ private:
 
     UniqueFd listener_;
     std::string answer_;
-    std::mutex mutex_;
-    std::vector<std::string> requests_; // guarded by mutex_
+    Mutex mutex_;
+    std::vector<std::string> requests_ SLUICE_GUARDED_BY(mutex_);
     std::thread thread_;
 };
 

@@ -8,13 +8,13 @@ namespace sluice::lib {
 
 std::shared_ptr<BlobFile> Blob::file() const
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     return file_;
 }
 
 int Blob::lend_fd()
 {
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     if (std::ranges::find(lent_, file_) == lent_.end()) {
         lent_.push_back(file_);
     }
@@ -29,7 +29,7 @@ int Blob::adopt(const OpenedObject& opened, UniqueFd fd)
         return refused;
     }
     auto digest = digest_text(opened.digest);
-    const std::lock_guard lock{mutex_};
+    const MutexLock lock{mutex_};
     if (!file_ && lost) {
         return -EMFILE;
     }
