@@ -77,11 +77,14 @@ Result<ControlServer::Options> control_options(const Config& config)
 
 } // namespace
 
-Daemon::Daemon(EventLoop& loop, const Config& config, protocol::KernelIo& io, std::string sluicectl)
+Daemon::Daemon(
+    EventLoop& loop, const Config& config, protocol::KernelIo& io, std::string sluicectl, FdStore& descriptors
+)
     : loop_{loop}
     , config_{config}
     , io_{io}
     , sluicectl_{std::move(sluicectl)}
+    , descriptors_{descriptors}
     , policy_{fill_policy(config)}
     , buffers_{config.memory_budget - tree_share(config.memory_budget), kChunkSize}
     , tree_budget_{tree_share(config.memory_budget)}
@@ -174,7 +177,7 @@ Result<void> Daemon::start_front_end(std::unique_ptr<protocol::FrontEnd> front_e
 
 Result<void> Daemon::start_mount_front_end(const FrontEndKind& kind)
 {
-    const FrontEndParts parts{loop_, workers_, config_, io_, catalogue_};
+    const FrontEndParts parts{loop_, workers_, config_, io_, catalogue_, descriptors_};
     auto started = start_front_end(kind.make(parts));
     if (started) {
         const auto capabilities = front_ends_->all().back().front_end->capabilities();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/aligned_buffer.hpp"
+#include "base/fd_store.hpp"
 #include "base/worker_pool.hpp"
 #include "cache/cache_dir.hpp"
 #include "cache/tree_store.hpp"
@@ -30,7 +31,8 @@ namespace sluice::daemon {
 class Daemon {
 public:
     /// `io` stands between cachefiles and the kernel; `sluicectl` is the program that the layer reaper runs.
-    Daemon(EventLoop& loop, const Config& config, protocol::KernelIo& io, std::string sluicectl);
+    /// `descriptors` is what a predecessor left, and what outlives this daemon. All outlive it.
+    Daemon(EventLoop& loop, const Config& config, protocol::KernelIo& io, std::string sluicectl, FdStore& descriptors);
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
     ~Daemon();
@@ -58,6 +60,7 @@ private:
     const Config& config_;
     protocol::KernelIo& io_;
     std::string sluicectl_;
+    FdStore& descriptors_;
 
     Counters counters_;
     FillPolicy policy_;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/fd_store.hpp"
 #include "base/log.hpp"
 #include "daemon/check_system.hpp"
 #include "daemon/config/config.hpp"
@@ -44,6 +45,7 @@ int serve(const Config& config, const Options& options)
 {
     const auto mode = run_mode(options, std::getenv("NOTIFY_SOCKET") != nullptr); // NOLINT(concurrency-mt-unsafe)
     Detacher detacher{mode};
+    auto descriptors = FdStore::from_environment();
     if (mode.log_to_syslog) {
         log::use_syslog();
     }
@@ -51,7 +53,7 @@ int serve(const Config& config, const Options& options)
     std::signal(SIGHUP, SIG_IGN);  // NOLINT(cert-err33-c): dying of it would end every mount
     EventLoop loop;
     protocol::SyscallKernelIo io;
-    Daemon daemon{loop, config, io, find_sluicectl()};
+    Daemon daemon{loop, config, io, find_sluicectl(), descriptors};
     if (const auto started = daemon.start(); !started) {
         log::error("{}", started.error().text());
         return EXIT_FAILURE;
@@ -60,6 +62,7 @@ int serve(const Config& config, const Options& options)
         log::error("{}", ready.error().text());
         return EXIT_FAILURE;
     }
+    descriptors.settle();
     loop.notify("READY=1\nSTATUS=serving");
     return loop.run();
 }

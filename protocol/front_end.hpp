@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/byte_range.hpp"
+#include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "base/result.hpp"
 #include "protocol/front_end_stats.hpp"
@@ -42,6 +43,8 @@ struct ReadRequest {
     /// The asker has looked into the file and has found a hole. An asker that has not looked does so when it is
     /// answered; when it finds a hole after all, it asks once more with this set.
     bool found_hole = true;
+    /// When it was handed out, maybe to a predecessor of this process: its deadline is counted from there.
+    TimePoint arrival = SteadyClock::now();
 };
 
 /// The core's side: told on the loop's thread, one request at a time.
@@ -71,7 +74,11 @@ public:
 
     [[nodiscard]] virtual Result<void> start(RequestHandler& handler) = 0;
     /// Stops taking requests; those already delivered can still be answered.
+    /// What is mounted over it ends with it.
     virtual void stop() = 0;
+
+    /// Takes no more requests; what is mounted stays, for the successor, which answers what was not answered.
+    virtual void leave() { stop(); }
 
     /// What it can do on this kernel: final once it was started.
     [[nodiscard]] virtual Capabilities capabilities() const = 0;

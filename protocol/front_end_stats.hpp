@@ -20,6 +20,7 @@ struct FrontEndStats {
     std::uint64_t malformed = 0;
     std::uint64_t unknown_objects = 0;  ///< READ of an object that is not open here
     std::uint64_t replaced_objects = 0; ///< OPEN with the id of one that is still open
+    std::uint64_t replayed = 0;         ///< requests that a predecessor left unanswered
     std::uint64_t empty_wakeups = 0;
     std::map<int, std::uint64_t> read_errors; ///< by errno: messages that the kernel could not hand over
     std::size_t open_objects = 0;             ///< at this moment

@@ -181,12 +181,12 @@ BlobReader::~BlobReader()
     }
 }
 
-void BlobReader::read(ByteRange range, bool found_hole, protocol::PendingRead pending)
+void BlobReader::read(ByteRange range, bool found_hole, protocol::PendingRead pending, TimePoint arrival)
 {
     BlobFiller::Done done = [answer = std::move(pending)](Result<void> outcome) mutable {
         answer.complete(std::move(outcome));
     };
-    blob_->filler_->read(this, range, found_hole, std::move(done));
+    blob_->filler_->read(this, range, found_hole, std::move(done), arrival);
 }
 
 } // namespace sluice::daemon

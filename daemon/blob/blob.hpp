@@ -102,8 +102,8 @@ public:
 
     [[nodiscard]] Blob& blob() const noexcept { return *blob_; }
 
-    /// `found_hole`: see protocol::ReadRequest.
-    void read(ByteRange range, bool found_hole, protocol::PendingRead pending);
+    /// `found_hole`, `arrival`: see protocol::ReadRequest.
+    void read(ByteRange range, bool found_hole, protocol::PendingRead pending, TimePoint arrival = SteadyClock::now());
 
 private:
     std::shared_ptr<Blob> blob_;

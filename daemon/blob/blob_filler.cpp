@@ -43,7 +43,7 @@ BlobFiller::~BlobFiller()
     }
 }
 
-void BlobFiller::read(const void* reader, ByteRange wanted, bool found_hole, Done done)
+void BlobFiller::read(const void* reader, ByteRange wanted, bool found_hole, Done done, TimePoint arrival)
 {
     ++services_.counters.reads;
     // A kernel may ask beyond the end; there is nothing to be had there, and an answer without data is an error there.
@@ -54,12 +54,19 @@ void BlobFiller::read(const void* reader, ByteRange wanted, bool found_hole, Don
         return;
     }
     const auto number = ++last_number_;
-    reads_.push_back({reader, number, range, std::move(done), Deadline::after(policy_.read_deadline), true, {}});
+    const auto least = std::min(kLeastPatience, policy_.read_deadline);
+    const Deadline deadline{std::max(arrival + policy_.read_deadline, SteadyClock::now() + least)};
+    // Mostly the last place: only READs that a predecessor left come with older deadlines.
+    auto behind = reads_.end();
+    while (behind != reads_.begin() && std::prev(behind)->deadline.when() > deadline.when()) {
+        --behind;
+    }
+    const auto waiting = reads_.insert(behind, {reader, number, range, std::move(done), deadline, true, {}});
     arm_timer();
     const auto missing = presence_.missing(range);
     const bool doubtful = missing && missing->empty() && found_hole; // it came in just now, most likely
     if (missing && (!doubtful || in_flight_.overlaps(range))) {
-        go(std::prev(reads_.end()), *missing);
+        go(waiting, *missing);
     } else {
         fetches_.spawn(look_and_go(number, range, found_hole));
     }

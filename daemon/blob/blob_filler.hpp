@@ -47,9 +47,12 @@ public:
     ~BlobFiller();
 
     /// `done` is called exactly once, from within or later, but before the read deadline has passed: with success when
-    /// all of `wanted` inside the blob is in the file. `reader` is who asks, for drop(). `found_hole`: see
-    /// protocol::ReadRequest.
-    void read(const void* reader, ByteRange wanted, bool found_hole, Done done);
+    /// all of `wanted` inside the blob is in the file. `reader` is who asks, for drop(). `found_hole`, `arrival`:
+    /// see protocol::ReadRequest. Who has waited for nearly all of the time already still gets `kLeastPatience`, so
+    /// that what is there is found.
+    void read(const void* reader, ByteRange wanted, bool found_hole, Done done, TimePoint arrival = SteadyClock::now());
+
+    static constexpr milliseconds kLeastPatience{1000};
 
     /// The READs of `reader` that wait are answered with kCancelled; what is being fetched for them goes on.
     void drop(const void* reader);

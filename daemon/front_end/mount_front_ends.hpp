@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/event_loop.hpp"
+#include "base/fd_store.hpp"
 #include "base/worker_pool.hpp"
 #include "daemon/blob/catalogue.hpp"
 #include "daemon/config/config.hpp"
@@ -21,6 +22,7 @@ struct FrontEndParts {
     const Config& config;
     protocol::KernelIo& io; ///< stands between cachefiles and the kernel
     const Catalogue& catalogue;
+    FdStore& descriptors; ///< what a predecessor left, and what outlives this process
 };
 
 /// One kind of front end that EROFS can be mounted over.

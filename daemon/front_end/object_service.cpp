@@ -117,7 +117,7 @@ void ObjectService::on_read(protocol::ReadRequest request)
         log::warning("a read of object {}, which is not open", request.object.value);
         return; // ~PendingRead answers
     }
-    found->second->read(request.range, request.found_hole, std::move(request.pending));
+    found->second->read(request.range, request.found_hole, std::move(request.pending), request.arrival);
 }
 
 void ObjectService::on_close(ObjectId object)

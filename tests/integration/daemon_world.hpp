@@ -98,7 +98,7 @@ struct World {
     {
         config.front_end = FrontEndMode::kCachefiles;
         kernel = std::make_unique<test::FakeKernel>(config.dir);
-        daemon = std::make_unique<Daemon>(loop, config, kernel->io(), "/bin/true");
+        daemon = std::make_unique<Daemon>(loop, config, kernel->io(), "/bin/true", descriptors);
         const auto started = daemon->start();
         ASSERT_TRUE(started) << started.error().text();
     }
@@ -181,6 +181,7 @@ struct World {
     test::TempDir dir;
     EventLoop loop;
     Config config;
+    FdStore descriptors;
     std::unique_ptr<test::FakeKernel> kernel;
     std::unique_ptr<Daemon> daemon;
 };

@@ -188,7 +188,7 @@ TEST_F(DaemonTest, ASecondDaemonOnTheSameCacheIsRefused)
     World world;
     world.start();
     test::FakeKernel kernel{world.dir.path() / "kernel"};
-    Daemon second{world.loop, world.config, kernel.io(), "/bin/true"};
+    Daemon second{world.loop, world.config, kernel.io(), "/bin/true", world.descriptors};
     const auto started = second.start();
     ASSERT_FALSE(started);
     EXPECT_THAT(started.error().text(), HasSubstr("cache"));

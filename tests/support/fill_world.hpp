@@ -35,13 +35,15 @@ struct FillWorld {
         filler = std::make_unique<daemon::BlobFiller>(std::move(parts));
     }
 
-    MessageId read(ByteRange range, bool found_hole = true, const void* reader = nullptr)
+    MessageId
+    read(ByteRange range, bool found_hole = true, const void* reader = nullptr, TimePoint arrival = SteadyClock::now())
     {
         const MessageId message{next_message++};
-        filler->read(reader, range, found_hole, [this, message](Result<void> outcome) {
+        auto done = [this, message](Result<void> outcome) {
             answers.emplace(message, std::move(outcome));
             ++times_answered[message];
-        });
+        };
+        filler->read(reader, range, found_hole, std::move(done), arrival);
         return message;
     }
 
