@@ -7,12 +7,14 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sstream>
 #include <string>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 namespace sluice::cache {
 namespace {
@@ -53,11 +55,39 @@ Result<UniqueFd> private_directory(const UniqueFd& parent, const char* name, con
     return fd;
 }
 
+/// The lock file: the holder's process id, which is for a message only; the number of the file's inode, so that a copy
+/// of the file is told from the file; and the note. One write to one sector, always of the same length, so that it
+/// needs no room on a full disk, and is there whole or not at all.
+constexpr std::size_t kNoteFileSize = 256;
+
+std::vector<std::string> lines_of(int fd)
+{
+    std::string text(kNoteFileSize, '\0');
+    const auto got = ::pread(fd, text.data(), text.size(), 0);
+    text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+    std::vector<std::string> lines(3);
+    std::istringstream in{text};
+    for (auto& line : lines) {
+        std::getline(in, line);
+    }
+    return lines;
+}
+
+std::string inode_line(int fd)
+{
+    struct stat about = {};
+    return ::fstat(fd, &about) == 0 ? fmt::format("inode {}", about.st_ino) : std::string{};
+}
+
+std::string note_in(int fd)
+{
+    const auto lines = lines_of(fd);
+    return lines[1] == inode_line(fd) ? lines[2] : std::string{};
+}
+
 std::string holder_of(int fd)
 {
-    char text[32] = {};
-    const auto got = ::pread(fd, text, sizeof text, 0);
-    const auto pid = parse_u64(trim({text, got > 0 ? static_cast<std::size_t>(got) : 0}));
+    const auto pid = parse_u64(trim(lines_of(fd)[0]));
     return pid ? fmt::format("process {}", *pid) : std::string{"a process that did not leave its number"};
 }
 
@@ -76,11 +106,6 @@ Result<UniqueFd> take_lock(const UniqueFd& directory, const std::filesystem::pat
             fmt::format("cache directory {} is in use by another sluiced ({})", root.string(), holder_of(lock.get())),
             EBUSY
         );
-    }
-    // The number is only for that message: the lock is what counts, so a stale or missing number does no harm.
-    const auto pid = fmt::format("{}\n", ::getpid());
-    if (::ftruncate(lock.get(), 0) == 0) {
-        (void)!::pwrite(lock.get(), pid.data(), pid.size(), 0);
     }
     return lock;
 }
@@ -101,7 +126,7 @@ std::uint64_t SpaceFigures::bytes_before_stop(const SpaceLimits& limits) const n
 }
 
 CacheDir::CacheDir(std::filesystem::path root, UniqueFd root_fd, UniqueFd lock)
-    : root_{std::move(root)}, root_fd_{std::move(root_fd)}, lock_{std::move(lock)}
+    : root_{std::move(root)}, root_fd_{std::move(root_fd)}, lock_{std::move(lock)}, last_note_{note_in(lock_.get())}
 {}
 
 Result<CacheDir> CacheDir::open(const std::filesystem::path& root)
@@ -147,7 +172,33 @@ Result<CacheDir> CacheDir::open(const std::filesystem::path& root)
             return fail(made.error());
         }
     }
-    return CacheDir{root, std::move(root_fd), std::move(*lock)};
+    CacheDir dir{root, std::move(root_fd), std::move(*lock)};
+    if (auto noted = dir.note("in use"); !noted) {
+        return fail(noted.error());
+    }
+    return dir;
+}
+
+Result<void> CacheDir::note(std::string_view text) const
+{
+    auto record = fmt::format("{}\n{}\n{}\n", ::getpid(), inode_line(lock_.get()), text);
+    record.resize(kNoteFileSize, '\n');
+    const auto written = ::pwrite(lock_.get(), record.data(), record.size(), 0);
+    if (written < 0 || ::ftruncate(lock_.get(), kNoteFileSize) != 0 || ::fdatasync(lock_.get()) != 0) {
+        return fail_errno(errno, fmt::format("{}/sluice/lock: cannot write", root_.string()));
+    }
+    if (static_cast<std::size_t>(written) != record.size()) {
+        return fail_errno(ENOSPC, fmt::format("{}/sluice/lock: cannot write all of it", root_.string()));
+    }
+    return {};
+}
+
+Result<void> CacheDir::sync() const
+{
+    if (::syncfs(root_fd_.get()) != 0) {
+        return fail_errno(errno, fmt::format("cache directory {}: cannot write it back", root_.string()));
+    }
+    return {};
 }
 
 Result<SpaceFigures> CacheDir::space() const

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
+#include <string_view>
 
 namespace sluice::cache {
 
@@ -47,7 +49,7 @@ class CacheDir {
 public:
     /// `root` must exist, belong to us, and not be writable for others. Makes the layout where it
     /// is missing. kTransient with the holder's process id in the text when another sluiced has the
-    /// lock.
+    /// lock. On the disk the lock file says "in use" then, until note() says something else.
     [[nodiscard]] static Result<CacheDir> open(const std::filesystem::path& root);
 
     [[nodiscard]] const std::filesystem::path& root() const noexcept { return root_; }
@@ -62,12 +64,24 @@ public:
 
     [[nodiscard]] Result<SpaceFigures> space() const;
 
+    /// What the last holder noted; "in use" when it noted nothing, and empty when that cannot be known: a new
+    /// directory, or a copy of the file that somebody has made.
+    [[nodiscard]] const std::string& last_note() const noexcept { return last_note_; }
+
+    /// Leaves a short note for the next holder, durably: after a power cut there is either the old one or this one.
+    /// Blocks for the disk.
+    [[nodiscard]] Result<void> note(std::string_view text) const;
+
+    /// Returns when all that was written to the cache's file system is on the disk. This may take minutes.
+    [[nodiscard]] Result<void> sync() const;
+
 private:
     CacheDir(std::filesystem::path root, UniqueFd root_fd, UniqueFd lock);
 
     std::filesystem::path root_;
     UniqueFd root_fd_;
     UniqueFd lock_;
+    std::string last_note_;
 };
 
 } // namespace sluice::cache

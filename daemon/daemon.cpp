@@ -4,7 +4,7 @@
 #include "base/log.hpp"
 #include "daemon/control/status_metrics.hpp"
 #include "daemon/front_end/library.hpp"
-#include "protocol/prepopulate.hpp"
+#include "protocol/hygiene.hpp"
 #include "sluice_config.h"
 #include "trust/hasher.hpp"
 
@@ -107,16 +107,9 @@ Result<void> Daemon::open_cache()
     }
     cache_dir_ = std::make_unique<cache::CacheDir>(std::move(*dir));
     trees_ = std::make_unique<cache::TreeStore>(cache_dir_->trees());
-    // What a crash has left half made would fail every mount that meets it.
-    const auto report = protocol::startup_hygiene(config_.dir);
-    for (const auto& path : report.removed) {
-        log::warning("removed {}: a crash has left it without a valid attribute", path.string());
-    }
-    if (report.punched > 0) {
-        log::warning("made holes of {} bytes of cached blobs that a crash has kept from being written", report.punched);
-    }
-    for (const auto& problem : report.problems) {
-        log::warning("{}", problem);
+    clean_stop_ = std::make_unique<CleanStop>(*cache_dir_);
+    if (!clean_stop_->was_clean()) {
+        make_mountable();
     }
     auto store = ImageStore::open(loop_, cache_dir_->database());
     if (!store) {
@@ -124,6 +117,24 @@ Result<void> Daemon::open_cache()
     }
     store_ = std::move(*store);
     return {};
+}
+
+void Daemon::make_mountable()
+{
+    const protocol::Hygiene hygiene{config_.dir, cache_dir_->prefill()};
+    const auto report = hygiene.make_mountable();
+    for (const auto& path : report.removed) {
+        log::warning("removed {}: a crash has left it without a valid attribute", path.string());
+    }
+    for (const auto& problem : report.problems) {
+        log::warning("{}", problem);
+    }
+    sweep_ = std::make_unique<CacheSweep>(loop_, workers_, hygiene);
+}
+
+bool Daemon::is_cache_sound() const
+{
+    return sweep_ == nullptr || sweep_->is_all_sound();
 }
 
 Result<void> Daemon::load_keys()
@@ -152,7 +163,7 @@ void Daemon::make_services()
     mirrors_ = std::make_unique<fetcher::MirrorSet>(loop_, *sources_);
     FilePlace place{config_.dir, cache_dir_->prefill(), volume_of(config_.domain_id)};
     services_ = std::make_unique<FillServices>(FillServices{
-        loop_, workers_, *mirrors_, trees_.get(), counters_, tree_budget_, space_, std::move(place)});
+        loop_, workers_, *mirrors_, trees_.get(), counters_, tree_budget_, space_, std::move(place), sweep_.get()});
     blobs_ = std::make_unique<Blobs>(*services_, policy_);
     blobs_->on_use = [this](const Digest& identity) {
         if (auto* entry = catalogue_.find(identity); entry != nullptr) {
@@ -243,6 +254,15 @@ Result<void> Daemon::start_library()
 
 Result<void> Daemon::start()
 {
+    auto started = start_all();
+    if (!started && clean_stop_ && is_cache_sound()) {
+        clean_stop_->finish();
+    }
+    return started;
+}
+
+Result<void> Daemon::start_all()
+{
     try {
         if (auto opened = open_cache(); !opened) {
             return opened;
@@ -286,6 +306,15 @@ Result<void> Daemon::start()
     } catch (const std::exception& error) {
         return fail(ErrorKind::kInternal, error.what());
     }
+    if (sweep_) {
+        sweep_->start();
+    }
+    auto clear = [hygiene = protocol::Hygiene{config_.dir, cache_dir_->prefill()}] {
+        for (const auto& problem : hygiene.empty_graveyard().problems) {
+            log::warning("{}", problem);
+        }
+    };
+    workers_.submit(std::move(clear), Urgency::kBackground);
     loop_.enable_watchdog();
     log::info(
         "sluiced {} serves {} images from {} ({} trusted keys)",
@@ -301,6 +330,9 @@ void Daemon::stop(int code)
 {
     loop_.notify("STOPPING=1");
     front_ends_->stop();
+    if (code == 0 && is_cache_sound()) {
+        clean_stop_->finish();
+    }
     loop_.exit(code);
 }
 

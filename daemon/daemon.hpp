@@ -7,7 +7,9 @@
 #include "cache/cache_dir.hpp"
 #include "cache/tree_store.hpp"
 #include "daemon/blob/blobs.hpp"
+#include "daemon/blob/cache_sweep.hpp"
 #include "daemon/blob/tree_budget.hpp"
+#include "daemon/clean_stop.hpp"
 #include "daemon/config/config.hpp"
 #include "daemon/control/control_api.hpp"
 #include "daemon/control/control_server.hpp"
@@ -43,10 +45,15 @@ public:
     /// Stops serving, answers what waits, and ends the loop with `code`.
     void stop(int code);
 
+    /// Whether all that a stop that was not clean has left in doubt was looked at.
+    [[nodiscard]] bool is_cache_sound() const;
+
     [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
 
 private:
+    [[nodiscard]] Result<void> start_all();
     [[nodiscard]] Result<void> open_cache();
+    void make_mountable();
     [[nodiscard]] Result<void> load_keys();
     void make_services();
     [[nodiscard]] Result<void> start_front_ends();
@@ -65,12 +72,14 @@ private:
     Counters counters_;
     FillPolicy policy_;
     std::unique_ptr<cache::CacheDir> cache_dir_; ///< holds the lock against a second daemon
+    std::unique_ptr<CleanStop> clean_stop_;      ///< its destructor runs when all who write are gone
     std::unique_ptr<cache::TreeStore> trees_;
     trust::KeyRing keys_;
     BufferPool buffers_; ///< outlives the workers, whose jobs hold buffers
     TreeBudget tree_budget_;
     std::shared_ptr<protocol::Space> space_;
     WorkerPool workers_;
+    std::unique_ptr<CacheSweep> sweep_; ///< null after a clean stop
     std::unique_ptr<fetcher::Sources> sources_;
     std::unique_ptr<fetcher::MirrorSet> mirrors_;
     std::unique_ptr<FillServices> services_; ///< what the services below share

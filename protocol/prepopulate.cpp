@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The kernel's own order is kept: directories with their attribute first, then a file that is whole, has its attribute
-// and is on disk, and only then its name. A crash in between leaves either nothing or what startup_hygiene() removes.
+// and is on disk, and only then its name. A crash in between leaves either nothing or what Hygiene removes.
 #include "protocol/prepopulate.hpp"
 
 #include "base/text.hpp"

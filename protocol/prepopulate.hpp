@@ -11,7 +11,6 @@
 #include <filesystem>
 #include <memory>
 #include <string>
-#include <vector>
 
 namespace sluice::protocol {
 
@@ -59,19 +58,5 @@ struct CommittedFile {
 
 [[nodiscard]] Result<CommittedFile>
 find_committed(const std::filesystem::path& cache_dir, const std::string& volume, const std::string& cookie);
-
-struct HygieneReport {
-    std::vector<std::filesystem::path> removed; ///< cache files and volume directories without a valid attribute
-    std::size_t kept = 0;                       ///< cache files that are in order
-    std::size_t buried = 0;                     ///< entries of the graveyard that were deleted
-    std::uint64_t punched = 0;                  ///< bytes that were allocated but never written; holes now
-    std::vector<std::string> problems;          ///< what could not be read or removed
-};
-
-/// Removes what would make mounts fail for ever: files and volume directories whose attribute is missing or wrong, as a
-/// crash leaves them; and empties the graveyard. What a crash has kept from being written becomes a hole again, because
-/// the kernel takes it for data as soon as somebody's readahead has put its zeros into memory. Only while the cache is
-/// not bound. An absent directory is in order.
-[[nodiscard]] HygieneReport startup_hygiene(const std::filesystem::path& cache_dir);
 
 } // namespace sluice::protocol

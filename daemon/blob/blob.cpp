@@ -2,8 +2,11 @@
 #include "daemon/blob/blob.hpp"
 
 #include "base/log.hpp"
+#include "daemon/blob/cache_sweep.hpp"
 #include "daemon/blob/completion.hpp"
+#include "fetcher/deadline_task.hpp"
 #include "protocol/backing_file.hpp"
+#include "protocol/cookie_path.hpp"
 
 #include <fmt/format.h>
 #include <utility>
@@ -84,8 +87,27 @@ Task<Result<std::shared_ptr<protocol::FileHandle>>> Blob::open_file()
     co_return own_;
 }
 
+Task<Result<void>> Blob::look_at_file()
+{
+    const auto self = shared_from_this();
+    const auto& place = services_.place;
+    auto path = place.cache_dir / protocol::cookie_path(place.volume, identity_.hex());
+    if (services_.sweep == nullptr || services_.sweep->is_sound(path)) {
+        co_return Result<void>{};
+    }
+    auto what = fmt::format("looking at {} after a stop that was not clean", path.string());
+    auto looking = services_.sweep->look(std::move(path));
+    const auto deadline = Deadline::after(policy_.read_deadline);
+    auto looked = co_await fetcher::with_deadline(services_.loop, std::move(looking), deadline, std::move(what));
+    co_return looked;
+}
+
 Task<Result<void>> Blob::open_own()
 {
+    auto looked = co_await look_at_file();
+    if (!looked) {
+        co_return looked;
+    }
     const auto& place = services_.place;
     protocol::Prepopulation::Target target{
         place.cache_dir, place.private_dir, place.volume, identity_.hex(), info_.erofs_size};

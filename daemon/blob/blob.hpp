@@ -47,6 +47,10 @@ public:
     /// Those that are new are asked first: they were there a moment ago.
     void add_repositories(const std::vector<std::string>& repositories);
 
+    /// Ends when the backing file is known to be in order, which an unclean stop leaves in doubt. Before anybody opens
+    /// it or takes the kernel's handle for it; open_file() sees to it by itself.
+    [[nodiscard]] Task<Result<void>> look_at_file();
+
     /// Opens the daemon's own descriptor of the backing file, which is made where there is none. Later callers share
     /// it; it is closed with the blob.
     [[nodiscard]] Task<Result<std::shared_ptr<protocol::FileHandle>>> open_file();

@@ -16,6 +16,7 @@
 
 namespace sluice::daemon {
 
+class CacheSweep;
 class TreeBudget;
 
 /// Where blobs' backing files lie: in the layout of cachefiles, whichever front end serves.
@@ -35,6 +36,7 @@ struct FillServices {
     TreeBudget& tree_budget;
     std::shared_ptr<protocol::Space> space{}; ///< null: writers are not limited
     FilePlace place{};
+    CacheSweep* sweep = nullptr; ///< looks at each file before it is opened; null: all are in order
 };
 
 struct FillPolicy {

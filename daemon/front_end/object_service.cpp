@@ -62,8 +62,8 @@ Task<void> ObjectService::open(std::shared_ptr<Blob> blob, bool compressed, prot
             co_return;
         }
         opened.file = std::move(*file);
-    } else if (front_end.needs_complete && compressed) {
-        auto allowed = co_await may_open(blob, request.handle);
+    } else {
+        auto allowed = co_await may_open(blob, front_end.needs_complete && compressed);
         if (!allowed) {
             opening_.erase(object);
             reject(std::move(request.pending), info.digest, allowed.error());
@@ -81,8 +81,12 @@ Task<void> ObjectService::open(std::shared_ptr<Blob> blob, bool compressed, prot
     objects_.insert_or_assign(object, blob->open(front_end.name, std::move(request.handle)));
 }
 
-Task<Result<void>> ObjectService::may_open(std::shared_ptr<Blob> blob, std::shared_ptr<protocol::ObjectHandle>)
+Task<Result<void>> ObjectService::may_open(std::shared_ptr<Blob> blob, bool must_be_complete)
 {
+    auto looked = co_await blob->look_at_file();
+    if (!looked || !must_be_complete) {
+        co_return looked;
+    }
     // The kernel answers no questions about the handle before the OPEN is answered: the file itself is asked.
     const auto file = co_await blob->open_file();
     if (!file) {

@@ -36,8 +36,8 @@ public:
 
 private:
     Task<void> open(std::shared_ptr<Blob> blob, bool compressed, protocol::OpenRequest request);
-    [[nodiscard]] Task<Result<void>>
-    may_open(std::shared_ptr<Blob> blob, std::shared_ptr<protocol::ObjectHandle> handle);
+    /// For a front end that brings the handle itself.
+    [[nodiscard]] static Task<Result<void>> may_open(std::shared_ptr<Blob> blob, bool must_be_complete);
     void reject(protocol::PendingOpen pending, const Digest& digest, const Error& why);
 
     Parts parts_;

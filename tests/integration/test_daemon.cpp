@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <thread>
 
@@ -181,6 +182,51 @@ TEST_F(DaemonTest, BadRequestsAreAnsweredWithWhatIsWrong)
     EXPECT_EQ(world.ask("POST", "/v1/images", R"({"reference":"UPPER CASE"})").first, 400);
     EXPECT_EQ(world.ask("POST", "/v1/images", Json{{"reference", world.reference("none")}}.dump()).first, 404);
     EXPECT_EQ(world.ask("POST", "/v1/images", std::string(100'000, ' ')).first, 413);
+}
+
+TEST_F(DaemonTest, OnlyAnOrderlyStopIsNotedAsClean)
+{
+    const auto last_note = [](const World& world) { return cache::CacheDir::open(world.config.dir)->last_note(); };
+    World killed;
+    killed.start();
+    killed.stop(); // as far as the cache can tell
+    EXPECT_EQ(last_note(killed), "in use");
+
+    World failed;
+    (void)failed.dir.write("good.pub", "no key");
+    failed.kernel = std::make_unique<test::FakeKernel>(failed.config.dir);
+    failed.daemon = std::make_unique<Daemon>(failed.loop, failed.config, failed.kernel->io(), "/bin/true");
+    EXPECT_FALSE(failed.daemon->start());
+    failed.stop();
+    EXPECT_EQ(last_note(failed), "in use") << "the first start of all does not know who had the cache";
+
+    World stopped;
+    stopped.start();
+    EXPECT_TRUE(test::run_until(stopped.loop, [&] { return stopped.daemon->is_cache_sound(); }));
+    stopped.daemon->stop(0);
+    stopped.stop();
+    EXPECT_EQ(last_note(stopped), "clean");
+}
+
+TEST_F(DaemonTest, WhatACrashHasLeftUnwrittenIsFetchedAfterTheNextStart)
+{
+    World world;
+    const auto report = world.publish("good.key");
+    world.start();
+    ASSERT_EQ(world.add_image().first, 200);
+    const auto file = world.file_of(report.layers[0].digest);
+    world.stop();
+    const UniqueFd fd{kAdoptFd, ::open(file.c_str(), O_RDWR | O_CLOEXEC)};
+    ASSERT_TRUE(fd);
+    const auto size = static_cast<off_t>(report.layers[0].erofs_size);
+    ASSERT_EQ(::fallocate(fd.get(), 0, 0, size), 0);
+    std::string zeros(static_cast<std::size_t>(size), '?');
+    ASSERT_EQ(::pread(fd.get(), zeros.data(), zeros.size(), 0), size); // so that SEEK_DATA takes them for data
+
+    world.start();
+    const auto object = world.open(world.cookie_of(report.layers[0]));
+    EXPECT_EQ(world.read(object, {0, static_cast<std::uint64_t>(size)}), 0);
+    EXPECT_EQ(slurp(file), slurp(world.published(report.layers[0].digest)).substr(0, zeros.size()));
 }
 
 TEST_F(DaemonTest, ASecondDaemonOnTheSameCacheIsRefused)

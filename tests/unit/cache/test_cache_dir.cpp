@@ -4,6 +4,7 @@
 #include "tests/support/temp_dir.hpp"
 
 #include <filesystem>
+#include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <string>
@@ -14,7 +15,9 @@ namespace sluice::cache {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class CacheDirectory : public test::FdLeakTest {
 protected:
@@ -65,6 +68,41 @@ TEST_F(CacheDirectory, AStaleLockFileIsNoLock)
 {
     (void)dir_.write("sluice/lock", "999999999999999\ngarbage");
     EXPECT_TRUE(CacheDir::open(dir_.path()));
+}
+
+TEST_F(CacheDirectory, TheLastHoldersNoteIsReadByTheNext)
+{
+    EXPECT_EQ(CacheDir::open(dir_.path())->last_note(), "") << "of a new directory";
+    {
+        const auto holder = CacheDir::open(dir_.path());
+        EXPECT_EQ(holder->last_note(), "in use") << "of a holder that noted nothing";
+        ASSERT_TRUE(holder->note("all is well"));
+        ASSERT_TRUE(holder->sync());
+    }
+    const auto next = CacheDir::open(dir_.path());
+    EXPECT_EQ(next->last_note(), "all is well");
+}
+
+TEST_F(CacheDirectory, TheNoteIsReplacedAsSoonAsTheDirectoryIsInUse)
+{
+    const auto lock = dir_.path() / "sluice/lock";
+    (void)CacheDir::open(dir_.path())->note("all is well");
+    const auto size = fs::file_size(lock);
+    const auto holder = CacheDir::open(dir_.path());
+    std::string text;
+    std::ifstream in{lock};
+    std::getline(in, text, '\0');
+    EXPECT_THAT(text, AllOf(HasSubstr("\nin use\n"), Not(HasSubstr("well"))));
+    EXPECT_EQ(fs::file_size(lock), size) << "what is overwritten needs no room on a full disk";
+}
+
+TEST_F(CacheDirectory, ANoteThatWasCopiedSaysNothing)
+{
+    const auto lock = dir_.path() / "sluice/lock";
+    (void)CacheDir::open(dir_.path())->note("all is well");
+    fs::copy_file(lock, dir_.path() / "copy");
+    fs::rename(dir_.path() / "copy", lock);
+    EXPECT_EQ(CacheDir::open(dir_.path())->last_note(), "");
 }
 
 TEST_F(CacheDirectory, WhatCannotHoldACacheIsRefusedByName)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/backing_file.hpp"
 #include "protocol/cookie_path.hpp"
+#include "protocol/hygiene.hpp"
 #include "tests/support/loop_fixture.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/unit/protocol/recording_handler.hpp"
@@ -65,7 +66,7 @@ TEST_F(BackingFileTest, ANewFileIsAllHoleAndHasWhatTheKernelAsksFor)
     ASSERT_TRUE(found) << found.error().text();
     EXPECT_EQ(found->size, kSize);
     EXPECT_EQ(found->present, 0U);
-    EXPECT_TRUE(startup_hygiene(dir_.path()).removed.empty());
+    EXPECT_EQ(Hygiene::look(place()).kept, 1U);
 }
 
 TEST_F(BackingFileTest, WhatWasFilledIsThereWhenItIsOpenedAgain)
