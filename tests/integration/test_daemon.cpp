@@ -195,7 +195,8 @@ TEST_F(DaemonTest, OnlyAnOrderlyStopIsNotedAsClean)
     World failed;
     (void)failed.dir.write("good.pub", "no key");
     failed.kernel = std::make_unique<test::FakeKernel>(failed.config.dir);
-    failed.daemon = std::make_unique<Daemon>(failed.loop, failed.config, failed.kernel->io(), "/bin/true");
+    failed.daemon =
+        std::make_unique<Daemon>(failed.loop, failed.config, failed.kernel->io(), "/bin/true", failed.descriptors);
     EXPECT_FALSE(failed.daemon->start());
     failed.stop();
     EXPECT_EQ(last_note(failed), "in use") << "the first start of all does not know who had the cache";
