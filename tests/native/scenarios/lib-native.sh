@@ -86,3 +86,10 @@ layers_are() {
     [ -s "$work/sources" ] || die "no layer is mounted"
     ! grep -v "^$expected" "$work/sources" || die "a layer does not lie on $1"
 }
+
+# use_mount_helper: mount(8) finds this build's mount.sluice, in our mount namespace alone, until the scenario has ended.
+use_mount_helper() {
+    mkdir -p "$work/helpers"
+    ln -sf "$build/tools/mount.sluice" "$work/helpers/"
+    mount -t overlay -o "lowerdir=$work/helpers:/usr/sbin" helpers /usr/sbin
+}

@@ -110,11 +110,10 @@ for kind in "${kinds[@]}"; do
 done
 
 say "mount -a after a crash: dead mounts are replaced, live ones stay, of one layer and of several, on files and on loop devices"
-mkdir "$work/upper" "$work/helpers"
+mkdir "$work/upper"
 echo upper >"$work/upper/upper"
 publish --from-dir "$work/tree" --from-dir "$work/upper" "$registry/layers:v1"
-ln -s "$build/tools/mount.sluice" "$work/helpers/"
-mount -t overlay -o "lowerdir=$work/helpers:/usr/sbin" helpers /usr/sbin # in our mount namespace: where mount(8) looks
+use_mount_helper
 row=0
 for options in nosuid loop-devices; do
     for image in app layers; do
