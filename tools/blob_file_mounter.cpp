@@ -5,8 +5,8 @@
 #include "tools/loop_device.hpp"
 
 #include <cerrno>
+#include <filesystem>
 #include <sys/mount.h>
-#include <sys/stat.h>
 #include <utility>
 #include <vector>
 
@@ -60,6 +60,15 @@ Result<UniqueFd> mount_on_loops(const std::vector<std::string>& files)
     return mount_erofs(places);
 }
 
+/// The directory's path as the kernel tells it of a file in it. The last component, where the file system is mounted,
+/// is no link.
+std::string where_links_lead(const std::filesystem::path& dir)
+{
+    std::error_code error;
+    const auto parent = std::filesystem::canonical(dir.parent_path(), error);
+    return error ? dir.string() : (parent / dir.filename()).string();
+}
+
 } // namespace
 
 Result<UniqueFd> BlobFileMounter::mount(const LayerSpec& layer)
@@ -77,15 +86,14 @@ Result<UniqueFd> BlobFileMounter::mount(const LayerSpec& layer)
 
 bool BlobFileMounter::is_current(const LayerSpec& layer, const MountEntry& mount) const
 {
-    if (mount.source == layer.blobs_dir + "/" + layer.fsid) {
-        return true; // each daemon has a directory with a name of its own
+    // Each daemon has a directory with a name of its own, so names tell. Nothing is asked of what is mounted there: a
+    // file system that nobody serves any more answers nothing, not even stat(2) or what a loop device stands on.
+    const auto wanted = layer.blobs_dir + "/" + layer.fsid;
+    if (mount.source == wanted) {
+        return true;
     }
-
-    // A dead file system keeps its number for as long as a loop device has a file of it open.
-    struct stat files {};
-
-    const auto below = loop_backing_device(mount.source);
-    return below && ::stat(layer.blobs_dir.c_str(), &files) == 0 && *below == files.st_dev;
+    const auto below = loop_backing_file(mount.source);
+    return below && *below == where_links_lead(layer.blobs_dir) + "/" + layer.fsid;
 }
 
 } // namespace sluice::tools

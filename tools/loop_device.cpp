@@ -67,19 +67,6 @@ Result<LoopDevice> LoopDevice::attach(const std::string& file)
     return fail_errno(EBUSY, "finding a free loop device");
 }
 
-std::optional<dev_t> loop_backing_device(const std::string& path)
-{
-    if (!path.starts_with(kLoopDevices)) {
-        return std::nullopt;
-    }
-    const auto device = open_device(path, O_RDONLY);
-    loop_info64 info{};
-    if (!device || ::ioctl(device->get(), LOOP_GET_STATUS64, &info) != 0) {
-        return std::nullopt;
-    }
-    return static_cast<dev_t>(info.lo_device);
-}
-
 std::optional<std::string> loop_backing_file(const std::string& path)
 {
     constexpr std::string_view kDevices = "/dev/";

@@ -6,7 +6,6 @@
 
 #include <optional>
 #include <string>
-#include <sys/types.h>
 
 namespace sluice::tools {
 
@@ -27,12 +26,9 @@ private:
     std::string path_;
 };
 
-/// The file system that the file below the loop device at `path` is on, as stat(2) calls it; nothing when that is no
-/// loop device with a file.
-[[nodiscard]] std::optional<dev_t> loop_backing_device(const std::string& path);
-
-/// The path of that file, as far as the kernel still knows it: of a file system that was detached the last component is
-/// left. Asks nothing of the file system, which may be dead.
+/// The path of the file below the loop device at `path`, as far as the kernel still knows it: of a file system that was
+/// detached the last component is left. Nothing when that is no loop device with a file. Asks nothing of the file
+/// system, which may be dead, and so LOOP_GET_STATUS, which does, is not used.
 [[nodiscard]] std::optional<std::string> loop_backing_file(const std::string& path);
 
 } // namespace sluice::tools

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is mounted at a directory already, and what a dead daemon has left there.
 #include "tests/unit/tools/erofs_fixture.hpp"
+#include "tests/unit/tools/stalling_files.hpp"
 #include "tools/blob_file_mounter.hpp"
 
 #include <filesystem>
+#include <optional>
 #include <sys/mount.h>
+#include <system_error>
 
 namespace sluice::test {
 
@@ -120,6 +123,47 @@ TEST_F(MountingTest, UnmountsWhatStandsOnALoopDeviceOverABlobWhateverBecameOfThe
     const auto unmounted = unmount_image(layers, dir);
     EXPECT_TRUE(unmounted) << unmounted.error().text();
     EXPECT_TRUE(std::filesystem::is_empty(dir));
+}
+
+TEST_F(MountingTest, AsksNothingOfAFileSystemThatNobodyServes)
+{
+    tools::BlobFileMounter loops{true};
+    const auto layers = open_layers();
+    auto stalling = make_layer(kLow, "f", "1");
+    auto other = restart({make_layer(kTop, "g", "2")}, "other").front();
+    const auto blobs = temp_->path() / "blobs";
+    std::filesystem::create_directories(blobs / "2c26b46b");
+    std::filesystem::create_symlink(blobs, temp_->path() / "link");
+    stalling.blobs_dir = temp_->path() / "link" / "2c26b46b"; // as blobs-dir may be given
+    auto successor = stalling;
+    successor.blobs_dir = temp_->path() / "link" / "3d37c57c";
+    const auto dir = make_target("m");
+    const auto elsewhere = make_target("elsewhere");
+    const auto presence = [&](const tools::LayerSpec& layer) {
+        const auto answer = tools::find_image(layers.dir(), image({layer}), dir, loops);
+        return answer ? *answer : Presence::kAbsent;
+    };
+    std::optional<StallingFiles> files;
+    try {
+        files.emplace((blobs / "2c26b46b").string(), read_file((temp_->path() / (kLow + ".erofs")).string()));
+    } catch (const std::system_error& error) {
+        GTEST_SKIP() << "no FUSE here: " << error.what();
+    }
+    const auto mounted = mount_image(layers, image({stalling}), dir, MOUNT_ATTR_RDONLY, loops);
+    if (!mounted) {
+        GTEST_SKIP() << "no loop devices here: " << mounted.error().text();
+    }
+
+    files->stall(); // what asks it anything from here on hangs
+    EXPECT_EQ(presence(stalling), Presence::kThere);
+    EXPECT_EQ(presence(successor), Presence::kDead);
+    EXPECT_EQ(presence(other), Presence::kOther);
+    EXPECT_TRUE(mount_image(layers, image({other}), elsewhere, MOUNT_ATTR_RDONLY, loops));
+    EXPECT_EQ(read_file(elsewhere + "/g"), "2");
+    EXPECT_TRUE(unmount_image(layers, elsewhere));
+    EXPECT_TRUE(tools::detach_dead(dir));
+    EXPECT_TRUE(layers.release_unused());
+    EXPECT_EQ(mounted_layers(), Names{});
 }
 
 TEST_F(MountingTest, LooksForLayersWithoutMakingTheirDirectory)
