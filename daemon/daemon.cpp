@@ -13,7 +13,6 @@
 #include <fmt/format.h>
 #include <grp.h>
 #include <stdexcept>
-#include <sys/utsname.h>
 
 namespace sluice::daemon {
 
@@ -134,7 +133,8 @@ void Daemon::make_mountable()
 
 bool Daemon::is_cache_sound() const
 {
-    return sweep_ == nullptr || sweep_->is_all_sound();
+    // A write that failed may have left blocks that are allocated and not written.
+    return counters_.write_failures == 0 && (sweep_ == nullptr || sweep_->is_all_sound());
 }
 
 Result<void> Daemon::load_keys()
@@ -282,9 +282,17 @@ Result<void> Daemon::start_all()
             return started;
         }
         ControlApi::Parts parts{
-            loop_, workers_, config_, counters_, catalogue_, *images_, *blobs_, *front_ends_, mount_front_end_, [this] {
-                return front_end_status();
-            }};
+            loop_,
+            workers_,
+            config_,
+            counters_,
+            catalogue_,
+            *images_,
+            *blobs_,
+            *front_ends_,
+            mount_front_end_,
+            keys_,
+            *space_};
         api_ = std::make_unique<ControlApi>(std::move(parts));
         add_fetch_metrics(api_->metrics(), [this] { return sources_->counters(); });
         add_library_metrics(api_->metrics(), [this] { return library_->socket_stats(); });
@@ -334,21 +342,6 @@ void Daemon::stop(int code)
         clean_stop_->finish();
     }
     loop_.exit(code);
-}
-
-Json Daemon::front_end_status() const
-{
-    Json keys = Json::array();
-    for (const auto& [key, repositories] : keys_.keys()) {
-        keys.push_back({{"id", key.id().to_string()}, {"name", key.name()}, {"repositories", repositories}});
-    }
-    utsname kernel{};
-    const bool known = ::uname(&kernel) == 0;
-    return {
-        {"kernel", {{"release", known ? kernel.release : "unknown"}, {"restore", mount_front_end_.can_restore}}},
-        {"trusted_keys", keys},
-        {"library", describe_library(config_)},
-    };
 }
 
 } // namespace sluice::daemon

@@ -45,7 +45,7 @@ public:
     /// Stops serving, answers what waits, and ends the loop with `code`.
     void stop(int code);
 
-    /// Whether all that a stop that was not clean has left in doubt was looked at.
+    /// Whether all that a stop that was not clean has left in doubt was looked at, and no write has failed since.
     [[nodiscard]] bool is_cache_sound() const;
 
     [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
@@ -61,7 +61,6 @@ private:
     [[nodiscard]] Result<void> start_front_end(std::unique_ptr<protocol::FrontEnd> front_end);
     [[nodiscard]] Result<void> start_mount_front_end(const FrontEndKind& kind);
     void make_image_service();
-    [[nodiscard]] Json front_end_status() const;
 
     EventLoop& loop_;
     const Config& config_;

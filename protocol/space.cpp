@@ -32,12 +32,12 @@ Space::Space(std::string directory, CacheLimits limits, Look look)
     : directory_{std::move(directory)}, limits_{limits}, look_{look ? std::move(look) : Look{ask_file_system}}
 {}
 
-void Space::look_again()
+std::optional<Space::Figures> Space::look_again()
 {
     struct statvfs fs {};
 
     if (look_(directory_, fs) != 0) {
-        return;
+        return std::nullopt;
     }
     const bool low = below_stop(fs, limits_);
     if (low != low_.exchange(low)) {
@@ -54,6 +54,13 @@ void Space::look_again()
             log::info("{}: there is free space again", directory_);
         }
     }
+    return Figures{fs.f_blocks * fs.f_frsize, fs.f_bavail * fs.f_frsize};
+}
+
+std::optional<Space::Figures> Space::look()
+{
+    const MutexLock lock{mutex_};
+    return look_again();
 }
 
 Result<void> Space::admit(std::uint64_t bytes)
@@ -65,7 +72,7 @@ Result<void> Space::admit(std::uint64_t bytes)
         has_looked_ = true;
         looked_ = now;
         admitted_ = 0;
-        look_again();
+        (void)look_again();
     }
     if (!low_) {
         return {};

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <sys/statvfs.h>
 
@@ -32,6 +33,14 @@ public:
     /// statvfs(2) admits: the write itself will tell.
     [[nodiscard]] Result<void> admit(std::uint64_t bytes);
 
+    struct Figures {
+        std::uint64_t total_bytes = 0;
+        std::uint64_t free_bytes = 0; ///< for us: without the superuser's reserve
+    };
+
+    /// Asks the file system now, and knows the limits from that. Nothing when there is no answer.
+    std::optional<Figures> look();
+
     /// Whether the last look found the limits passed.
     [[nodiscard]] bool is_low() const noexcept { return low_; }
 
@@ -39,7 +48,7 @@ public:
     [[nodiscard]] std::uint64_t refused() const noexcept { return refused_; }
 
 private:
-    void look_again() SLUICE_REQUIRES(mutex_);
+    std::optional<Figures> look_again() SLUICE_REQUIRES(mutex_);
 
     const std::string directory_;
     const CacheLimits limits_;

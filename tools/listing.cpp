@@ -63,10 +63,17 @@ std::string signer(const Json& image)
     return name == "-" ? short_digest(text_or_dash(*signed_by, "id")) : name;
 }
 
+/// The limits of free space: brun, bcull, bstop, and the same for files.
+bool is_per_cent(std::string_view name)
+{
+    return (name.starts_with('b') || name.starts_with('f')) &&
+           (name.substr(1) == "run" || name.substr(1) == "cull" || name.substr(1) == "stop");
+}
+
 std::string plain_value(std::string_view name, const Json& value)
 {
     if (const auto* text = value.get_ptr<const std::string*>()) {
-        return printable(*text);
+        return printable(*text, 1000);
     }
     if (value.is_number_unsigned() && (name.ends_with("bytes") || name.find("bytes_") != std::string_view::npos)) {
         return format_size(value.get<std::uint64_t>());
@@ -76,6 +83,9 @@ std::string plain_value(std::string_view name, const Json& value)
         const auto hours = std::chrono::duration_cast<std::chrono::hours>(all);
         const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(all - hours);
         return fmt::format("{}:{:02}:{:02}", hours.count(), minutes.count(), (all - hours - minutes).count());
+    }
+    if (value.is_number_unsigned() && is_per_cent(name)) {
+        return value.dump() + " %";
     }
     if (value.is_boolean()) {
         return value.get<bool>() ? "yes" : "no";

@@ -107,17 +107,4 @@ Result<std::vector<ByteRange>> BackingFile::missing(ByteRange range) const
     return all;
 }
 
-Result<std::uint64_t> bytes_present(const BackingFile& file, std::uint64_t size)
-{
-    const auto missing = file.missing({0, size});
-    if (!missing) {
-        return fail(missing.error());
-    }
-    auto present = size;
-    for (const auto& hole : *missing) {
-        present -= std::min(hole.size(), present); // the last block counts as whole
-    }
-    return present;
-}
-
 } // namespace sluice::daemon

@@ -51,7 +51,4 @@ private:
     std::uint64_t generation_ SLUICE_GUARDED_BY(mutex_) = 0;
 };
 
-/// How many bytes of a blob of `size` bytes are in its backing file. Asks the file: for workers.
-[[nodiscard]] Result<std::uint64_t> bytes_present(const BackingFile& file, std::uint64_t size);
-
 } // namespace sluice::daemon

@@ -160,6 +160,13 @@ Task<Result<bool>> Blob::is_complete()
     co_return complete;
 }
 
+Task<Result<std::uint64_t>> Blob::stored_bytes()
+{
+    const auto self = shared_from_this();
+    auto stored = co_await presence_.stored_bytes();
+    co_return stored;
+}
+
 Task<Result<void>> Blob::complete()
 {
     const auto self = shared_from_this();

@@ -75,8 +75,8 @@ public:
 
     [[nodiscard]] const BlobFiller& filler() const noexcept { return *filler_; }
 
-    /// The backing file; for those who ask it something on a worker.
-    [[nodiscard]] std::shared_ptr<const BackingFile> file() const noexcept { return file_; }
+    /// How many bytes of it are in the backing file. Walks the file at most once, however often it is asked.
+    [[nodiscard]] Task<Result<std::uint64_t>> stored_bytes();
 
 private:
     friend class BlobReader;

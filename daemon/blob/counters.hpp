@@ -12,7 +12,7 @@ struct Counters {
     std::uint64_t closes = 0;
     std::uint64_t reads = 0;
     std::uint64_t reads_already_there = 0; ///< nothing was missing when the request was looked at
-    std::uint64_t reads_failed = 0;        ///< completed with an error; over cachefiles the reader got EIO
+    std::uint64_t reads_failed = 0;        ///< completed with an error
     std::uint64_t deadline_misses = 0;     ///< of reads_failed
     std::uint64_t fetches = 0;
     std::uint64_t fetch_failures = 0;

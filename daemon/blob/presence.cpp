@@ -32,6 +32,7 @@ Presence::Presence(EventLoop& loop, WorkerPool& workers, std::shared_ptr<const B
     , workers_{workers}
     , file_{std::move(file)}
     , blob_{ByteRange{0, size}.align_out(kBlockSize)}
+    , stored_{loop, workers, file_, size}
     , looking_{loop}
 {}
 
@@ -107,6 +108,7 @@ Task<Result<void>> Presence::look_at(std::uint64_t number)
 void Presence::written(ByteRange range)
 {
     const auto blocks = range.intersect(blob_);
+    stored_.written(blocks);
     for (auto at = blocks.begin(); at < blocks.end(); at += kBlockSize) {
         if (const auto window = windows_.find(at / kWindow); window != windows_.end()) {
             window->second->missing.reset(at % kWindow / kBlockSize);
@@ -118,6 +120,7 @@ void Presence::written(ByteRange range)
 void Presence::invalidate(ByteRange range)
 {
     const auto blocks = range.align_out(kBlockSize).intersect(blob_);
+    stored_.invalidate(blocks);
     auto at = windows_.lower_bound(blocks.begin() / kWindow);
     while (at != windows_.end() && at->first * kWindow < blocks.end()) {
         if (at->second->known) {

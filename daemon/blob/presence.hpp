@@ -7,6 +7,7 @@
 #include "base/task.hpp"
 #include "base/worker_pool.hpp"
 #include "daemon/blob/backing_file.hpp"
+#include "daemon/blob/stored_bytes.hpp"
 
 #include <bitset>
 #include <cstdint>
@@ -44,6 +45,9 @@ public:
     /// count.
     void invalidate(ByteRange range);
 
+    /// How many bytes of the blob are in the file. Asks the file about what nobody has told since it was last asked.
+    [[nodiscard]] Task<Result<std::uint64_t>> stored_bytes() { return stored_.get(); }
+
     /// Windows that are remembered.
     [[nodiscard]] std::size_t windows() const noexcept { return windows_.size(); }
 
@@ -57,6 +61,7 @@ private:
     std::shared_ptr<const BackingFile> file_;
     ByteRange blob_; // to whole blocks
     std::map<std::uint64_t, std::unique_ptr<Window>> windows_;
+    StoredBytes stored_;
     SingleFlight<std::uint64_t, Result<void>> looking_; // last: its jobs touch all of the above
 };
 

@@ -4,6 +4,7 @@
 #include "base/text.hpp"
 #include "daemon/control/control_json.hpp"
 #include "daemon/control/status_metrics.hpp"
+#include "daemon/front_end/library.hpp"
 #include "protocol/prepopulate.hpp"
 #include "sluice_config.h"
 
@@ -105,6 +106,7 @@ unsigned http_status(ErrorKind kind) noexcept
 ControlApi::ControlApi(Parts parts) : parts_{std::move(parts)}, listing_blobs_{parts_.loop}
 {
     add_fill_metrics(metrics_, parts_.counters);
+    add_space_metrics(metrics_, parts_.space);
     const auto& front_ends = parts_.front_ends;
     const auto& blobs = parts_.blobs;
     metrics_.add({"in_flight", "reads", MetricKind::kGauge, "Reads that wait", [&] {
@@ -147,7 +149,8 @@ Task<ControlReply> ControlApi::handle(ControlRequest request)
 Task<Result<Json>> ControlApi::answer(ControlRequest request)
 {
     if (request.path == "/v1/status") {
-        co_return status();
+        auto document = co_await status();
+        co_return document;
     }
     if (request.path == "/v1/blobs") {
         auto start = [this] { return blobs(); };
@@ -176,22 +179,26 @@ Task<Result<Json>> ControlApi::answer(ControlRequest request)
     co_return to_json(*registered, parts_.config, parts_.mount_front_end);
 }
 
-Json ControlApi::status() const
+Task<Result<Json>> ControlApi::status()
 {
+    auto look = [&space = parts_.space] { return space.look(); };
+    const auto figures = co_await parts_.workers.run(parts_.loop, std::move(look));
     const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(SteadyClock::now() - started_).count();
     Json status{
         {"version", SLUICE_VERSION},
         {"pid", ::getpid()},
         {"uptime_seconds", uptime},
         {"front_end", to_json(parts_.mount_front_end)},
+        {"kernel", describe_kernel(parts_.mount_front_end)},
         {"layers_dir", parts_.config.layers_dir.string()},
+        {"library", describe_library(parts_.config)},
         {"domain_id", parts_.config.domain_id},
-        {"cache", describe_cache(parts_.config)},
+        {"cache", describe_cache(parts_.config, figures, parts_.space.is_low())},
         {"images", parts_.images.images().size()},
+        {"trusted_keys", to_json(parts_.keys)},
     };
-    status.update(parts_.front_end_status());
     status.merge_patch(metrics_.to_json());
-    return status;
+    co_return status;
 }
 
 Json ControlApi::images() const
@@ -208,30 +215,31 @@ Task<Result<Json>> ControlApi::blobs()
     struct Row {
         Digest identity;
         BlobStatus status;
-        std::shared_ptr<const BackingFile> file; // of a blob that is in use
+        std::weak_ptr<Blob> used; // to be listed does not keep it in use
     };
 
     std::vector<Row> rows;
     for (const auto& [identity, entry] : parts_.catalogue.entries()) {
-        Row row{identity, {entry.info, entry.stored_bytes, {}, entry.last_error}, nullptr};
+        Row row{identity, {entry.info, entry.stored_bytes, {}, entry.last_error}, {}};
         if (const auto blob = parts_.blobs.find(identity)) {
             row.status.users = blob->users();
-            row.file = blob->file();
+            row.used = blob;
             if (const auto& error = blob->filler().last_error()) {
                 row.status.last_error = error;
             }
         }
         rows.push_back(std::move(row));
     }
+    for (auto& row : rows) {
+        if (const auto blob = row.used.lock()) {
+            const auto stored = co_await blob->stored_bytes();
+            row.status.present = stored ? std::optional{*stored} : std::nullopt;
+        }
+    }
     // To look into files is for workers; into those that nobody has used since the last time nobody looks again.
     auto job =
         [found = std::move(rows), dir = parts_.config.dir, volume = volume_of(parts_.config.domain_id)]() mutable {
-            for (auto& [identity, status, file] : found) {
-                if (file != nullptr) {
-                    const auto present = bytes_present(*file, status.blob.erofs_size);
-                    status.present = present ? std::optional{*present} : std::nullopt;
-                    file.reset();
-                }
+            for (auto& [identity, status, used] : found) {
                 if (!status.present) {
                     const auto stored = protocol::find_committed(dir, volume, identity.hex());
                     status.present = stored ? std::optional{stored->present} : std::nullopt;

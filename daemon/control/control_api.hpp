@@ -9,8 +9,9 @@
 #include "daemon/control/metrics.hpp"
 #include "daemon/front_end/front_ends.hpp"
 #include "daemon/image/image_service.hpp"
+#include "protocol/space.hpp"
+#include "trust/key_ring.hpp"
 
-#include <functional>
 #include <string>
 
 namespace sluice::daemon {
@@ -28,7 +29,8 @@ public:
         Blobs& blobs;
         FrontEnds& front_ends;
         const MountFrontEnd& mount_front_end;
-        std::function<Json()> front_end_status; ///< what the front end has to add to the status
+        const trust::KeyRing& keys;
+        protocol::Space& space;
     };
 
     explicit ControlApi(Parts parts);
@@ -40,7 +42,7 @@ public:
     [[nodiscard]] Task<ControlReply> handle(ControlRequest request);
 
 private:
-    [[nodiscard]] Json status() const;
+    [[nodiscard]] Task<Result<Json>> status();
     [[nodiscard]] Json images() const;
     Task<Result<Json>> blobs();
     Task<Result<Json>> answer(ControlRequest request);

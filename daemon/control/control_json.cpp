@@ -6,7 +6,7 @@
 #include <cmath>
 #include <ctime>
 #include <fmt/chrono.h>
-#include <sys/statvfs.h>
+#include <sys/utsname.h>
 
 namespace sluice::daemon {
 
@@ -80,15 +80,21 @@ Json to_json(const cache::ImageRecord& image, const Config& config, const MountF
     return json;
 }
 
-Json describe_cache(const Config& config)
+Json describe_cache(const Config& config, const std::optional<protocol::Space::Figures>& figures, bool is_low)
 {
-    Json cache{{"dir", config.dir.string()}};
-
-    struct statvfs space {};
-
-    if (::statvfs(config.dir.c_str(), &space) == 0) {
-        cache["free_bytes"] = space.f_bavail * space.f_frsize;
-        cache["total_bytes"] = space.f_blocks * space.f_frsize;
+    Json cache{{"dir", config.dir.string()}, {"low_space", is_low}};
+    if (figures) {
+        cache["free_bytes"] = figures->free_bytes;
+        cache["total_bytes"] = figures->total_bytes;
+    }
+    if (is_low) {
+        cache["advice"] = fmt::format(
+            "free space is below bstop ({} %) or fstop ({} %): nothing more is stored, and reads of what is not in the "
+            "cache fail; make room on the file system of {}, or set lower limits in sluiced.conf",
+            config.blocks.stop,
+            config.files.stop,
+            config.dir.string()
+        );
     }
     cache["limits"] = {
         {"brun", config.blocks.run},
@@ -99,6 +105,22 @@ Json describe_cache(const Config& config)
         {"fstop", config.files.stop},
     };
     return cache;
+}
+
+Json describe_kernel(const MountFrontEnd& front_end)
+{
+    utsname kernel{};
+    const bool is_known = ::uname(&kernel) == 0;
+    return {{"release", is_known ? kernel.release : "unknown"}, {"restore", front_end.can_restore}};
+}
+
+Json to_json(const trust::KeyRing& keys)
+{
+    Json all = Json::array();
+    for (const auto& [key, repositories] : keys.keys()) {
+        all.push_back({{"id", key.id().to_string()}, {"name", key.name()}, {"repositories", repositories}});
+    }
+    return all;
 }
 
 Json to_json(const BlobStatus& status)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The control API's documents; docs/control-api.md is their contract. Pure but for looking at the file system's size.
+// The control API's documents; docs/control-api.md is their contract. They ask no file system.
 #pragma once
 
 #include "base/json.hpp"
@@ -7,6 +7,8 @@
 #include "daemon/blob/blob_info.hpp"
 #include "daemon/config/config.hpp"
 #include "daemon/front_end/front_ends.hpp"
+#include "protocol/space.hpp"
+#include "trust/key_ring.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -22,8 +24,15 @@ namespace sluice::daemon {
 /// An image with all that is needed to mount it.
 [[nodiscard]] Json to_json(const cache::ImageRecord& image, const Config& config, const MountFrontEnd& front_end);
 
-/// Directory, limits, and the size of the file system.
-[[nodiscard]] Json describe_cache(const Config& config);
+/// Directory, limits, the size of the file system (`figures`, where it has told), and what to do when free space
+/// `is_low`.
+[[nodiscard]] Json
+describe_cache(const Config& config, const std::optional<protocol::Space::Figures>& figures, bool is_low);
+
+/// The kernel that runs, and whether requests survive a restart of the daemon with it.
+[[nodiscard]] Json describe_kernel(const MountFrontEnd& front_end);
+
+[[nodiscard]] Json to_json(const trust::KeyRing& keys);
 
 struct BlobStatus {
     BlobInfo blob;

@@ -12,7 +12,7 @@ void add_fill_metrics(Metrics& metrics, const Counters& counters)
         .counter("closes", &C::closes, "Blobs that were closed")
         .counter("reads", &C::reads, "Reads that asked for missing data")
         .counter("reads_already_there", &C::reads_already_there, "Reads that missed nothing when they were looked at")
-        .counter("reads_failed", &C::reads_failed, "Reads that were answered unfilled: their readers got EIO")
+        .counter("reads_failed", &C::reads_failed, "Reads that could not be served: their readers got an error")
         .counter("deadline_misses", &C::deadline_misses, "Failed reads that ran out of time")
         .counter("fetches", &C::fetches, "Ranges that were asked for")
         .counter("fetch_failures", &C::fetch_failures, "Ranges that could not be had")
@@ -21,6 +21,17 @@ void add_fill_metrics(Metrics& metrics, const Counters& counters)
         .counter("bytes_written", &C::bytes_written, "Proved bytes that were written into the cache")
         .counter("verify_failures", &C::verify_failures, "Blocks and pieces of trees that did not match")
         .counter("write_failures", &C::write_failures, "Pieces that could not be written into the cache");
+}
+
+void add_space_metrics(Metrics& metrics, const protocol::Space& space)
+{
+    metrics.add({"space", "low", MetricKind::kGauge, "1 while free space is below bstop or fstop, else 0", [&space] {
+                     return std::uint64_t{space.is_low() ? 1U : 0U};
+                 }});
+    metrics
+        .add({"space", "writes_refused", MetricKind::kCounter, "Writes that were refused for want of space", [&space] {
+                  return space.refused();
+              }});
 }
 
 void add_fetch_metrics(Metrics& metrics, std::function<fetcher::FetchCounters()> read)

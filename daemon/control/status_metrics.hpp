@@ -7,6 +7,7 @@
 #include "fetcher/registry_options.hpp"
 #include "protocol/front_end_stats.hpp"
 #include "protocol/socket_client.hpp"
+#include "protocol/space.hpp"
 
 #include <functional>
 
@@ -14,6 +15,9 @@ namespace sluice::daemon {
 
 /// Group "counters". `counters` outlives `metrics`.
 void add_fill_metrics(Metrics& metrics, const Counters& counters);
+
+/// Group "space": of the cache's file system. `space` outlives `metrics`.
+void add_space_metrics(Metrics& metrics, const protocol::Space& space);
 
 /// Group "fetcher".
 void add_fetch_metrics(Metrics& metrics, std::function<fetcher::FetchCounters()> read);

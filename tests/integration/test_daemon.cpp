@@ -70,7 +70,10 @@ TEST_F(DaemonTest, AnImageOfAKeyThatNobodyTrustsIsRefusedWithTheReason)
     world.start();
     const auto [status, answer] = world.add_image();
     EXPECT_EQ(status, 403);
-    EXPECT_THAT(answer["error"]["message"].get<std::string>(), AllOf(HasSubstr(".sig"), HasSubstr("good")));
+    const auto message = answer["error"]["message"].get<std::string>();
+    EXPECT_THAT(message, AllOf(HasSubstr(".sig"), HasSubstr("good")));
+    EXPECT_EQ(message.find(world.reference()), message.rfind(world.reference())) << "it is named once: " << message;
+    EXPECT_THAT(message, HasSubstr(world.reference()));
     const auto object = world.open(world.cookie_of(report.layers[0]));
     EXPECT_EQ(world.kernel->state(object), test::FakeObjectState::kFailed);
 }
@@ -200,6 +203,17 @@ TEST_F(DaemonTest, OnlyAnOrderlyStopIsNotedAsClean)
     EXPECT_FALSE(failed.daemon->start());
     failed.stop();
     EXPECT_EQ(last_note(failed), "in use") << "the first start of all does not know who had the cache";
+
+    World full;
+    (void)full.publish("good.key");
+    full.config.blocks = {99, 98, 97};
+    full.start();
+    EXPECT_TRUE(test::run_until(full.loop, [&] { return full.daemon->is_cache_sound(); }));
+    EXPECT_EQ(full.add_image().first, 507);
+    EXPECT_GT(full.daemon->counters().write_failures, 0U);
+    full.daemon->stop(0);
+    full.stop();
+    EXPECT_EQ(last_note(full), "in use") << "writes that failed may have left blocks that were never written";
 
     World stopped;
     stopped.start();

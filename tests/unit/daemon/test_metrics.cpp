@@ -37,8 +37,10 @@ TEST(Metrics, TheNamesInTheStatusDocumentStay)
     fetcher::FetchCounters fetched;
     protocol::SocketStats library;
     protocol::FrontEndStats device;
+    protocol::Space space{"/", CacheLimits{}};
     Metrics metrics;
     add_fill_metrics(metrics, counters);
+    add_space_metrics(metrics, space);
     add_fetch_metrics(metrics, [&] { return fetched; });
     add_library_metrics(metrics, [&] { return library; });
     add_front_end_metrics(metrics, [&] { return device; });
@@ -66,6 +68,7 @@ TEST(Metrics, TheNamesInTheStatusDocumentStay)
             "write_failures"
         )
     );
+    EXPECT_THAT(names_in(json["space"]), ElementsAre("low", "writes_refused"));
     EXPECT_THAT(names_in(json["fetcher"]), ElementsAre("bytes_received", "redirects", "requests", "retries", "tokens"));
     EXPECT_THAT(
         names_in(json["library"]),
