@@ -97,6 +97,7 @@ private:
         mount->add_option("-o,--options", out_.mount_options, "Mount options, as for mount.sluice(8)");
         mount->add_flag("--lazy-only", out_.lazy_only, "Refuse an image that would have to be downloaded first");
         mount->add_flag("--refresh", out_.refresh, "Ask the registry what the tag means now");
+        mount->add_flag("-q,--quiet", out_.quiet, "Do not tell what is waited for");
         (void)add_layers_dir(mount);
 
         auto* umount = add(Subcommand::kUmount, "umount", "Unmount an image");
@@ -157,6 +158,9 @@ private:
         publish->add_option("--signed-name", options.signed_name, "The name that is signed (default: the repository)");
         publish->add_option("--ca", out_.publish.ca_file, "CA certificates for the registry (PEM)");
         publish->add_flag("--insecure", out_.publish.insecure, "Speak plain http with the registry");
+        publish->add_flag(
+            "--private-networks", out_.publish.private_networks, "Follow the registry into private networks"
+        );
         publish->add_option("--credentials", out_.publish.credentials_file, "docker's config.json");
     }
 

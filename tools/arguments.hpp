@@ -33,6 +33,7 @@ struct Arguments {
     std::string mount_options;
     bool lazy_only = false;
     bool refresh = false;
+    bool quiet = false;
     std::string mount_namespace; ///< release-layers: a path, empty: ours; then layers_dir is given
     std::string library_socket;  ///< empty: the daemon says
     std::optional<std::uint32_t> layer;

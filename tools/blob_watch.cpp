@@ -4,6 +4,9 @@
 #include "base/text.hpp"
 #include "tools/control_api.hpp"
 
+#include <chrono>
+#include <fmt/format.h>
+
 namespace sluice::tools {
 
 std::optional<std::uint64_t> json_u64(const Json& object, const char* name)
@@ -36,6 +39,25 @@ std::optional<Share> BlobGrowth::update(const Json& blobs)
         }
     }
     return any ? std::optional{share} : std::nullopt;
+}
+
+std::optional<std::string> WaitNotice::update(const std::optional<Share>& share, TimePoint now)
+{
+    constexpr std::chrono::seconds kPatience{2};
+    if (is_told_ || now - begin_ < kPatience) {
+        return std::nullopt;
+    }
+    is_told_ = true;
+    const auto name = printable(reference_);
+    if (!share) {
+        return fmt::format("waiting for sluiced, which looks for {} and its signature in the registry", name);
+    }
+    return fmt::format(
+        "waiting for sluiced, which downloads {} whole, as compressed images need it: {} of {} are there",
+        name,
+        format_size(share->done),
+        format_size(share->total)
+    );
 }
 
 const Json* find_blob(const Json& blobs, std::string_view digest)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "base/clock.hpp"
 #include "base/json.hpp"
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace sluice::tools {
@@ -32,6 +34,21 @@ private:
     };
 
     std::map<std::string, Blob> blobs_;
+};
+
+/// What somebody is told, once, who has waited for an image for long.
+class WaitNotice {
+public:
+    WaitNotice(std::string reference, TimePoint begin) : reference_{std::move(reference)}, begin_{begin} {}
+
+    /// One line, without the full stop; nothing before two seconds have passed, and nothing after it was told. `share`
+    /// is of what is being downloaded.
+    [[nodiscard]] std::optional<std::string> update(const std::optional<Share>& share, TimePoint now);
+
+private:
+    std::string reference_;
+    TimePoint begin_;
+    bool is_told_ = false;
 };
 
 /// The blob whose digest is `digest` ("sha256:…" or its hex digits alone), or null.

@@ -27,8 +27,8 @@ public:
     virtual ~ControlApi() = default;
 
     /// One request; `body` null: none is sent. The daemon's own error texts come back as they are.
-    /// While the answer is awaited, `on_blobs` (where given) gets what GET /v1/blobs says, about
-    /// twice a second.
+    /// While the answer is awaited, `on_blobs` (where given) is called about twice a second: with what GET /v1/blobs
+    /// says, and with null while that is not known.
     [[nodiscard]] virtual Result<Json>
     call(const std::string& method, const std::string& path, const Json& body = {}, const OnBlobs& on_blobs = {}) = 0;
 };

@@ -63,6 +63,7 @@ public:
         scope.spawn(deliver(client_, std::move(request), answer));
         if (on_blobs) {
             scope.spawn(poll(on_blobs));
+            scope.spawn(tick(on_blobs));
         }
         while (!answer) {
             loop_.run_once(kTurn);
@@ -88,6 +89,15 @@ private:
     {
         auto response = co_await client.send(std::move(request));
         out.emplace(std::move(response));
+    }
+
+    /// Also when the daemon answers nobody.
+    Task<void> tick(OnBlobs on_blobs)
+    {
+        while (true) {
+            co_await sleep_for(loop_, kPollInterval);
+            on_blobs(Json{});
+        }
     }
 
     Task<void> poll(OnBlobs on_blobs)

@@ -4,6 +4,7 @@
 #include "tools/fs_context.hpp"
 #include "tools/layer_usage.hpp"
 #include "tools/loop_device.hpp"
+#include "tools/mount_namespaces.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -250,6 +251,15 @@ Result<ReleaseReport> unmount_image(const LayerMounts& layers, const MountPlace&
     }
     if (auto unmounted = place.unmount(mount, 0); !unmounted) {
         return fail(unmounted.error());
+    }
+    if (!sees_all_processes()) {
+        ReleaseReport report;
+        report.note = fmt::format(
+            "{} is unmounted; its layers stay mounted until sluiced releases them, because only who has CAP_SYS_PTRACE "
+            "can see whether another mount namespace uses them; nothing has to be done while sluiced runs",
+            dir
+        );
+        return report;
     }
     return layers.release_unused();
 }

@@ -17,6 +17,7 @@ struct ReleaseReport {
     std::vector<std::string> released; ///< names of layers
     std::vector<std::string> in_use;
     std::vector<std::string> failed; ///< "name: why"
+    std::string note;                ///< why nothing was released, and what to do; empty: it was tried
 };
 
 /// The one EROFS mount that every layer has below the layers directory, shared by all images and

@@ -9,8 +9,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <optional>
 #include <sched.h>
 #include <thread>
 #include <unistd.h>
@@ -27,10 +29,18 @@ Result<Json> resolve(ControlApi& daemon, const MountRequest& request)
 {
     ProgressLine line{STDERR_FILENO};
     BlobGrowth growth;
+    WaitNotice notice{request.reference, SteadyClock::now()};
+    std::optional<Share> share;
     ControlApi::OnBlobs on_blobs;
-    if (line.on_terminal()) {
+    if (line.on_terminal() || !request.say_waiting.empty()) {
         on_blobs = [&](const Json& blobs) {
-            if (const auto share = growth.update(blobs)) {
+            share = blobs.is_null() ? share : growth.update(blobs);
+            const auto text = request.say_waiting.empty() ? std::nullopt : notice.update(share, SteadyClock::now());
+            if (text) {
+                line.clear();
+                fmt::print(stderr, "{}: {}\n", request.say_waiting, *text);
+            }
+            if (share) {
                 line.show("completing", share->done, share->total);
             }
         };

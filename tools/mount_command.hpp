@@ -18,6 +18,7 @@ struct MountRequest {
     MountOptions options;
     bool refuse_other = false; ///< when another image is mounted there; else this one comes on top of it
     bool fake = false;         ///< everything but the mount
+    std::string say_waiting{}; ///< the program that tells on stderr, after two seconds, what it waits for; empty: none
 };
 
 struct MountOutcome {

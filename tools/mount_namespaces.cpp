@@ -4,11 +4,15 @@
 #include "base/text.hpp"
 
 #include <cerrno>
+#include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
+#include <fstream>
+#include <linux/capability.h>
 #include <optional>
 #include <set>
+#include <string_view>
 #include <sys/stat.h>
 #include <tuple>
 
@@ -89,6 +93,19 @@ Result<std::vector<MountTable>> read_all_mount_tables(const std::string& proc)
         }
     }
     return tables;
+}
+
+bool sees_all_processes(const std::string& status)
+{
+    constexpr std::string_view kEffective = "CapEff:";
+    std::ifstream lines{status};
+    for (std::string line; std::getline(lines, line);) {
+        if (line.starts_with(kEffective)) {
+            const auto digits = std::string{trim(std::string_view{line}.substr(kEffective.size()))};
+            return (std::strtoull(digits.c_str(), nullptr, 16) >> CAP_SYS_PTRACE & 1U) != 0;
+        }
+    }
+    return false;
 }
 
 } // namespace sluice::tools

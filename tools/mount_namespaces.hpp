@@ -14,4 +14,8 @@ namespace sluice::tools {
 /// meanwhile are skipped; so are those that forbid to be looked into.
 [[nodiscard]] Result<std::vector<MountTable>> read_all_mount_tables(const std::string& proc = "/proc");
 
+/// Whether this thread may look into all processes (CAP_SYS_PTRACE), so that no user of a layer is hidden from it.
+/// `status` is a file as /proc/thread-self/status. False when that cannot be read.
+[[nodiscard]] bool sees_all_processes(const std::string& status = "/proc/thread-self/status");
+
 } // namespace sluice::tools

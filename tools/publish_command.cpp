@@ -42,6 +42,7 @@ fetcher::RegistryOptions registry_options(const PublishRequest& request)
             options.insecure.push_back(reference->repository.registry);
         }
     }
+    options.http.private_networks = request.private_networks;
     options.credentials_file = request.credentials_file.empty() ? default_credentials_file() : request.credentials_file;
     return options;
 }
@@ -56,13 +57,13 @@ Task<void> deliver(
 
 } // namespace
 
-Result<PublishReport> run_publish(PublishRequest request)
+Result<PublishReport> run_publish(PublishRequest request, int& interrupted_by)
 {
     EventLoop loop;
-    bool interrupted = false;
-    const auto interrupt = [&] { interrupted = true; };
-    const SignalSource on_interrupt{loop, SIGINT, interrupt}; // before the workers: they must have it blocked too
-    const SignalSource on_terminate{loop, SIGTERM, interrupt};
+    interrupted_by = 0;
+    // Before the workers: they must have them blocked too.
+    const SignalSource on_interrupt{loop, SIGINT, [&] { interrupted_by = SIGINT; }};
+    const SignalSource on_terminate{loop, SIGTERM, [&] { interrupted_by = SIGTERM; }};
     WorkerPool workers{kWorkers, "publish"};
     BufferPool buffers{kBuffers, kBufferSize};
     fetcher::Sources target{loop, registry_options(request), buffers, &trust::sha256};
@@ -79,7 +80,7 @@ Result<PublishReport> run_publish(PublishRequest request)
         TaskScope scope{loop};
         const PublishContext context{loop, workers, target};
         scope.spawn(deliver(context, std::move(request.options), progress, outcome));
-        while (!outcome && !interrupted) {
+        while (!outcome && interrupted_by == 0) {
             loop.run_once(kTurn);
         }
     }

@@ -5,6 +5,7 @@
 #include "tools/control_client.hpp"
 #include "tools/exit_status.hpp"
 #include "tools/export_command.hpp"
+#include "tools/interruption.hpp"
 #include "tools/listing.hpp"
 #include "tools/mount_command.hpp"
 #include "tools/passphrase.hpp"
@@ -56,7 +57,10 @@ int mount(const Arguments& arguments)
         options->layers_dir = arguments.layers_dir;
     }
     KernelLayerMounter mounter{options->loop_devices};
-    const MountRequest request{arguments.reference, arguments.dir, std::move(*options), true};
+    MountRequest request{arguments.reference, arguments.dir, std::move(*options), true};
+    if (!arguments.json && !arguments.quiet) {
+        request.say_waiting = "sluicectl";
+    }
     const auto outcome = run_mount(daemon, mounter, request);
     if (!outcome) {
         return complain(arguments, outcome.error());
@@ -82,7 +86,11 @@ int mount(const Arguments& arguments)
 
 Json to_json(const ReleaseReport& report)
 {
-    return {{"released", report.released}, {"in_use", report.in_use}, {"failed", report.failed}};
+    Json json{{"released", report.released}, {"in_use", report.in_use}, {"failed", report.failed}};
+    if (!report.note.empty()) {
+        json["note"] = report.note;
+    }
+    return json;
 }
 
 int tell_failures(const ReleaseReport& report)
@@ -107,6 +115,8 @@ int umount(ControlClient& daemon, const Arguments& arguments)
     }
     if (arguments.json) {
         print_json(to_json(*report));
+    } else if (!report->note.empty()) {
+        fmt::print(stderr, "sluicectl: {}\n", report->note);
     }
     return tell_failures(*report);
 }
@@ -156,9 +166,11 @@ int forget(ControlClient& daemon, const Arguments& arguments)
 int publish(const Arguments& arguments)
 {
     forbid_core_dumps(); // private keys and passwords are in memory
-    const auto report = run_publish(arguments.publish);
+    int interrupted_by = 0;
+    const auto report = run_publish(arguments.publish, interrupted_by);
     if (!report) {
-        return complain(arguments, report.error());
+        const int status = complain(arguments, report.error());
+        return interrupted_by == 0 ? status : end_by_signal(interrupted_by);
     }
     if (arguments.json) {
         print_json(to_json(*report));

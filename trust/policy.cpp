@@ -139,8 +139,7 @@ Result<VerifiedBy> require_signature(const SignatureSearch& search, const Digest
     return fail(
         ErrorKind::kDenied,
         fmt::format(
-            "{}: no valid signature of manifest {}: looked at {}; {}; trusted keys: {}",
-            printable(search.image),
+            "no valid signature of manifest {}: looked at {}; {}; trusted keys: {}",
             manifest.to_string(),
             looked,
             found,

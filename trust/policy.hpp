@@ -22,15 +22,15 @@ struct SignatureCandidate {
 
 /// What was looked at on behalf of one image.
 struct SignatureSearch {
-    std::string image;               ///< the reference that is to be mounted
-    std::string repository;          ///< where it says that the image is: "registry.example:5000/team/app"
+    std::string repository;          ///< where the image is said to be: "registry.example:5000/team/app"
     std::vector<std::string> places; ///< each place asked: "registry.example:5000/team/app, tag sha256-….sig"
     std::vector<SignatureCandidate> candidates; ///< what was found there
 };
 
 /// The policy "require": the first candidate that a trusted key vouches for which may sign for the repository, and
 /// which names it where the key ring demands that; or Denied with a text that says where was looked, what was found,
-/// why each candidate failed and which keys are trusted.
+/// why each candidate failed and which keys are trusted;
+/// the caller says of which image.
 [[nodiscard]] Result<VerifiedBy>
 require_signature(const SignatureSearch& search, const Digest& manifest, const KeyRing& keys);
 

@@ -76,10 +76,7 @@ verify(const cache::ImageRecord& stored, const fetcher::ResolvedManifest& resolv
 {
     trust::SimpleSigning signing{std::string{as_text(stored.evidence.payload)}, stored.evidence.signature};
     const trust::SignatureSearch search{
-        stored.reference,
-        resolved.repository,
-        {"the database"},
-        {{"the stored one", trust::SignatureForm{std::move(signing)}}}};
+        resolved.repository, {"the database"}, {{"the stored one", trust::SignatureForm{std::move(signing)}}}};
     auto verified = choose_signature(search, resolved.digest, keys);
     if (!verified && resolved.index_digest) {
         if (auto by_index = choose_signature(search, *resolved.index_digest, keys)) {

@@ -191,7 +191,7 @@ Task<Result<cache::ImageRecord>> ImageService::examine(std::string reference, De
     if (!resolved) {
         co_return fail(resolved.error());
     }
-    const auto verified = co_await verify_image(parts_.source, parts_.keys, reference, *resolved, deadline);
+    const auto verified = co_await verify_image(parts_.source, parts_.keys, *resolved, deadline);
     if (!verified) {
         co_return fail(verified.error());
     }

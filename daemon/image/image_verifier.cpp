@@ -106,12 +106,7 @@ std::optional<Error> unavailable(const trust::SignatureSearch& search)
     const auto& why = missed->signature.error();
     return Error{
         why.kind(),
-        fmt::format(
-            "{}: its signature could not be fetched: {}: {}; try again",
-            printable(search.image),
-            missed->source,
-            why.text()
-        ),
+        fmt::format("its signature could not be fetched: {}: {}; try again", missed->source, why.text()),
         why.code()};
 }
 
@@ -124,7 +119,7 @@ choose_signature(const trust::SignatureSearch& search, const Digest& signed_dige
         if (!candidate.signature) {
             continue;
         }
-        const trust::SignatureSearch one{search.image, search.repository, search.places, {candidate}};
+        const trust::SignatureSearch one{search.repository, search.places, {candidate}};
         if (auto by = trust::require_signature(one, signed_digest, keys)) {
             return VerifiedImage{std::move(*by), std::get<trust::SimpleSigning>(*candidate.signature), false};
         }
@@ -136,14 +131,12 @@ choose_signature(const trust::SignatureSearch& search, const Digest& signed_dige
 Task<Result<VerifiedImage>> verify_image(
     fetcher::ImageSource& source,
     std::reference_wrapper<const trust::KeyRing> keys,
-    std::string reference,
     std::reference_wrapper<const fetcher::ResolvedManifest> resolved,
     Deadline deadline
 )
 {
     const auto& image = resolved.get();
     trust::SignatureSearch search;
-    search.image = reference;
     search.repository = image.repository;
     auto collected = co_await collect(source, image.repository, image.digest, search, deadline);
     if (!collected) {
@@ -157,7 +150,6 @@ Task<Result<VerifiedImage>> verify_image(
     if (image.index_digest) {
         // A signature on the index covers each manifest that the index names by digest.
         trust::SignatureSearch on_index;
-        on_index.image = reference;
         on_index.repository = image.repository;
         on_index.places = search.places;
         collected = co_await collect(source, image.repository, *image.index_digest, on_index, deadline);

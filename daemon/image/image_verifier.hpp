@@ -20,11 +20,10 @@ struct VerifiedImage {
 /// Looks for cosign signatures of an image where it lies, on its manifest first and on the index above it then, and
 /// succeeds when a trusted key made one. Where none is valid: kDenied with all that was found. Where none is valid and
 /// one could not be fetched, because the network or the registry had a bad moment: the kind of that failure (such as
-/// kTransient or kTimeout), because "could not look" is not "is not signed".
+/// kTransient or kTimeout), because "could not look" is not "is not signed". The caller names the image.
 [[nodiscard]] Task<Result<VerifiedImage>> verify_image(
     fetcher::ImageSource& source,
     std::reference_wrapper<const trust::KeyRing> keys,
-    std::string reference,
     std::reference_wrapper<const fetcher::ResolvedManifest> resolved,
     Deadline deadline
 );

@@ -36,11 +36,23 @@ def check_file(path, text):
         faults.append(licence_fault(path, text))
     if path.suffix == ".hpp" and "\n#pragma once\n" not in text:
         faults.append(f"{path}: no #pragma once")
+    if path.suffix == ".scd":
+        faults += [f"{path}:{number}: an example that is wider than a terminal" for number in wide_examples(text)]
     if path.suffix not in (".md", ".scd"):
         for number, line in enumerate(text.splitlines(), 1):
             if MARKS.search(line):
                 faults.append(f"{path}:{number}: a mark of unfinished work; do it, or open an issue")
     return faults
+
+
+def wide_examples(text):
+    """Lines of literal blocks that a terminal of 80 columns breaks: man(1) indents them by 11."""
+    literal = False
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip() == "```":
+            literal = not literal
+        elif literal and len(line.expandtabs()) > 80 - 11:
+            yield number
 
 
 def check(root):

@@ -175,6 +175,12 @@ class Files(Tree):
         self.assertTrue(self.faults_of(check_files, "try", "#!/usr/bin/env bash\necho\n"))
         self.assertFalse(self.faults_of(check_files, "try", "#!/usr/bin/env bash\n" + LICENCE.replace("//", "#")))
 
+    def test_examples_fit_a_terminal(self):
+        page = "text that is as long as it likes, {}\n\n```\n{}\n```\n"
+        self.assertFalse(self.faults_of(check_files, "man/x.1.scd", page.format("x" * 200, "x" * 69)))
+        self.assertTrue(self.faults_of(check_files, "man/x.1.scd", page.format("", "x" * 70)))
+        self.assertTrue(self.faults_of(check_files, "man/x.1.scd", page.format("", "\t" + "x" * 62)))
+
     def test_guard(self):
         self.assertTrue(self.faults_of(check_files, "base/x.hpp", LICENCE + "int x;\n"))
 

@@ -82,6 +82,8 @@ TEST(Arguments, OfMountAndItsKin)
     EXPECT_EQ(mount.layers_dir, "/l");
     EXPECT_TRUE(mount.lazy_only);
     EXPECT_FALSE(mount.refresh);
+    EXPECT_FALSE(mount.quiet);
+    EXPECT_TRUE(good({"mount", "-q", "r/a:1", "/m"}).quiet);
     EXPECT_TRUE(good({"mount", "--refresh", "r/a:1", "/m"}).refresh);
     EXPECT_EQ(good({"umount", "/m"}).dir, "/m");
     EXPECT_EQ(good({"forget", "r/a:1"}).reference, "r/a:1");
@@ -124,6 +126,10 @@ TEST(Arguments, OfPublishKeepTheOrderOfTheLayers)
     EXPECT_EQ(publish.options.chunk_size, 65536U);
     EXPECT_EQ(publish.options.mkfs_options, (std::vector<std::string>{"-T0", "-x-1"}));
     EXPECT_TRUE(publish.insecure);
+    EXPECT_FALSE(publish.private_networks);
+    EXPECT_TRUE(
+        good({"publish", "--key", "k", "--from-dir", "d", "--private-networks", "r/a:1"}).publish.private_networks
+    );
 }
 
 TEST(Arguments, WrongUsageIsStatusTwo)

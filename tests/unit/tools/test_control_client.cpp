@@ -10,23 +10,27 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <latch>
+#include <memory>
 #include <stdexcept>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 namespace sluice::tools {
 
 namespace {
 
-/// Answers every request with one status and body, and closes; until it is destroyed.
+/// Answers every request with one status and body, and closes; until it is destroyed. Nobody is answered before `go`.
 class OneAnswerServer {
 public:
-    OneAnswerServer(const std::string& path, int status, std::string body)
+    OneAnswerServer(const std::string& path, int status, std::string body, std::shared_ptr<std::latch> go = {})
         : listener_{kAdoptFd, ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)}
+        , go_{std::move(go)}
         , answer_{fmt::format(
               "HTTP/1.1 {} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}", status, body.size(), body
           )}
@@ -78,6 +82,9 @@ private:
                 const MutexLock lock{mutex_};
                 requests_.push_back(request);
             }
+            if (go_) {
+                go_->wait();
+            }
             (void)!::send(peer.get(), answer_.data(), answer_.size(), MSG_NOSIGNAL);
         }
     }
@@ -98,6 +105,7 @@ private:
     }
 
     UniqueFd listener_;
+    std::shared_ptr<std::latch> go_;
     std::string answer_;
     Mutex mutex_;
     std::vector<std::string> requests_ SLUICE_GUARDED_BY(mutex_);
@@ -123,6 +131,24 @@ TEST(ControlClient, SendsAndReceivesJson)
     EXPECT_TRUE(requests[0].starts_with("POST /v1/images HTTP/1.1\r\n")) << requests[0];
     EXPECT_TRUE(requests[0].ends_with("\r\n\r\n{\"reference\":\"r/a:1\"}")) << requests[0];
     EXPECT_TRUE(requests[1].starts_with("DELETE /v1/images?reference=r%2Fa HTTP/1.1\r\n")) << requests[1];
+}
+
+TEST(ControlClient, WhoWaitsIsCalledWhileTheDaemonAnswersNobody)
+{
+    const test::TempDir temp;
+    const auto path = (temp.path() / "s").string();
+    const auto go = std::make_shared<std::latch>(1);
+    const OneAnswerServer server{path, 200, R"({"blobs":[]})", go};
+    ControlClient client{path};
+    unsigned calls = 0;
+    const auto answer = client.call("POST", "/v1/images", Json{{"reference", "r/a:1"}}, [&](const Json& blobs) {
+        if (++calls == 1) {
+            EXPECT_TRUE(blobs.is_null());
+            go->count_down();
+        }
+    });
+    EXPECT_TRUE(answer) << answer.error().text();
+    EXPECT_GE(calls, 1U);
 }
 
 TEST(ControlClient, ShowsTheDaemonsError)

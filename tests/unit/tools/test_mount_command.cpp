@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/event_loop.hpp"
 #include "tools/blob_watch.hpp"
+#include "tools/interruption.hpp"
 #include "tools/listing.hpp"
 #include "tools/mount_command.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <csignal>
 #include <gtest/gtest.h>
 #include <map>
 #include <utility>
@@ -106,6 +110,40 @@ TEST(BlobGrowth, CountsOnlyWhatGrows)
     EXPECT_EQ(share->total, 200U);
 }
 
+TEST(WaitNotice, IsToldOnceAndNotBeforeTwoSeconds)
+{
+    const TimePoint begin{};
+    const std::chrono::milliseconds almost{1999};
+    const std::chrono::seconds two{2};
+    WaitNotice notice{"registry.test/app:1", begin};
+    EXPECT_FALSE(notice.update(std::nullopt, begin));
+    EXPECT_FALSE(notice.update(std::nullopt, begin + almost));
+    const auto text = notice.update(std::nullopt, begin + two);
+    ASSERT_TRUE(text);
+    EXPECT_NE(text->find("registry.test/app:1 and its signature"), std::string::npos) << *text;
+    EXPECT_FALSE(notice.update(std::nullopt, begin + 2 * two));
+}
+
+TEST(WaitNotice, ADownloadIsToldAsOne)
+{
+    const std::chrono::seconds two{2};
+    WaitNotice notice{"registry.test/app:1", TimePoint{}};
+    const auto text = notice.update(Share{1024, 4096}, TimePoint{} + two);
+    ASSERT_TRUE(text);
+    EXPECT_NE(text->find("1.0 KiB of 4.0 KiB"), std::string::npos) << *text;
+}
+
+TEST(Interruption, EndsTheProcessByItsSignal)
+{
+    EXPECT_EXIT((void)end_by_signal(SIGINT), testing::KilledBySignal(SIGINT), "");
+    const auto as_publish_has_it = [] { // caught by a SignalSource, so it is blocked
+        EventLoop loop;
+        const SignalSource caught{loop, SIGTERM, [] {}};
+        (void)end_by_signal(SIGTERM);
+    };
+    EXPECT_EXIT(as_publish_has_it(), testing::KilledBySignal(SIGTERM), "");
+}
+
 TEST(BlobGrowth, FindsBlobsByCookieOrDigest)
 {
     auto failed = blob("b", 0U);
@@ -161,6 +199,12 @@ TEST(Listing, ShowsAnyStatus)
         "trusted keys:\n  name vendor.pem\n"
         "uptime: 1:01:11\n"
     );
+}
+
+TEST(Listing, LimitsOfFreeSpaceHaveTheirUnit)
+{
+    const Json status{{"cache", {{"limits", {{"bstop", 1U}, {"frun", 7U}}}, {"low_space", true}}}};
+    EXPECT_EQ(format_status(status), "cache:\n  limits:\n    bstop: 1 %\n    frun: 7 %\n  low space: yes\n");
 }
 
 } // namespace sluice::tools

@@ -5,15 +5,19 @@
 #include "tools/mount_namespaces.hpp"
 #include "tools/mount_place.hpp"
 
+#include <array>
 #include <csignal>
 #include <fcntl.h>
 #include <filesystem>
+#include <linux/capability.h>
 #include <sched.h>
 #include <stdexcept>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 namespace sluice::test {
@@ -21,6 +25,7 @@ namespace sluice::test {
 namespace {
 
 using tools::mount_image;
+using tools::unmount_image;
 using Names = std::vector<std::string>;
 
 /// A process that runs `prepare` and then stays until the test has done with it.
@@ -82,6 +87,16 @@ private:
     UniqueFd stay_;
 };
 
+/// From this thread's effective ones.
+void drop_capability(unsigned capability)
+{
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    std::array<__user_cap_data_struct, 2> sets{};
+    ASSERT_EQ(::syscall(SYS_capget, &header, sets.data()), 0);
+    sets.at(capability / 32).effective &= ~(1U << (capability % 32));
+    ASSERT_EQ(::syscall(SYS_capset, &header, sets.data()), 0);
+}
+
 /// Makes `path` a mount point of its own, with the given propagation.
 bool make_mount_point(const std::string& path, unsigned long propagation)
 {
@@ -111,6 +126,34 @@ TEST_F(MountingTest, AnotherNamespacesMountKeepsTheLayer)
     released = layers.release_unused();
     ASSERT_TRUE(released);
     EXPECT_EQ(released->released, Names{"a"});
+}
+
+TEST_F(MountingTest, WhoCannotSeeAllProcessesUnmountsTheImageAndLeavesItsLayers)
+{
+    const auto layers = open_layers();
+    const auto dir = make_target("m");
+    ASSERT_TRUE(mount_image(layers, image({make_layer("a", "f", "1")}), dir, MOUNT_ATTR_RDONLY, mounter_));
+    Result<tools::ReleaseReport> report = fail(ErrorKind::kInternal, "it was not tried");
+    EXPECT_TRUE(tools::sees_all_processes());
+    std::thread{[&] { // capabilities are a thread's
+        drop_capability(CAP_SYS_PTRACE);
+        EXPECT_FALSE(tools::sees_all_processes());
+        report = unmount_image(layers, dir);
+    }}
+        .join();
+    ASSERT_TRUE(report) << report.error().text();
+    EXPECT_EQ(report->released, Names{});
+    EXPECT_NE(report->note.find(dir + " is unmounted; its layers stay"), std::string::npos) << report->note;
+    EXPECT_NE(report->note.find("CAP_SYS_PTRACE"), std::string::npos) << report->note;
+    EXPECT_EQ(mounted_layers(), Names{"a"});
+    const auto released = layers.release_unused();
+    ASSERT_TRUE(released);
+    EXPECT_EQ(released->released, Names{"a"});
+}
+
+TEST(SeesAllProcesses, NotWhenNobodySays)
+{
+    EXPECT_FALSE(tools::sees_all_processes("/nowhere/status"));
 }
 
 TEST_F(MountingTest, AnotherNamespacesOverlayKeepsItsLayers)

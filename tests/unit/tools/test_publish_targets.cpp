@@ -54,7 +54,7 @@ protected:
         ASSERT_TRUE(raw && *raw) << (raw ? raw->error().text() : "");
         const auto parsed = fetcher::parse_manifest((*raw)->bytes, (*raw)->media_type);
         ASSERT_TRUE(parsed) << parsed.error().text();
-        trust::SignatureSearch search{"image", repository, {repository + ", tag " + tag}, {}};
+        trust::SignatureSearch search{repository, {repository + ", tag " + tag}, {}};
         for (const auto& layer : std::get<fetcher::Manifest>(*parsed).layers) {
             const fetcher::BlobLocation place{repository, layer.digest, layer.size};
             const auto payload = test::run_task(loop_, sources.fetch_small_blob(place, trust::kMaxPayloadSize, soon()));
