@@ -71,11 +71,15 @@ def pass_output_on(pipe):
             listening = False
 
 
-def run(args, kernel, temp, out):
-    """True when the guest ended by itself; False when the time limit ended it."""
+def prepare(args, kernel, temp):
+    """What all boots of a guest have in common."""
     initramfs.write(temp / "initramfs", stock.modules_of(kernel))
     if args.cache_fs != "none":
         make_cache_disk(temp / "cache.img", args.cache_size, args.cache_fs)
+
+
+def run(args, kernel, temp, out):
+    """One boot. True when the guest ended by itself; False when the time limit ended it."""
     terminal = args.shell
     process = subprocess.Popen(
         # Even a SIGKILL for us must not leave a guest behind.
