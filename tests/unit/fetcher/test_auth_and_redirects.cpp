@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/unit/fetcher/fetch_fixture.hpp"
+#include "tests/unit/fetcher/one_blob_fixture.hpp"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -12,13 +12,9 @@ using test::Fault;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-class AuthAndRedirects : public FetchTest {
+class AuthAndRedirects : public OneBlobTest {
 protected:
-    void SetUp() override
-    {
-        FetchTest::SetUp();
-        blob = add_blob(content);
-    }
+    AuthAndRedirects() : OneBlobTest{200'000} {}
 
     Result<void> fetch_some(std::uint64_t begin = 0)
     {
@@ -39,8 +35,6 @@ protected:
         );
     }
 
-    std::string content = pattern(200'000);
-    BlobLocation blob;
     test::TempDir directory;
 };
 
@@ -78,17 +72,9 @@ TEST_F(AuthAndRedirects, ManyAtOnceShareOneToken)
     int succeeded = 0;
     TaskScope scope{*loop};
 
-    struct Run {
-        static Task<void> it(Task<Result<void>> fetch, int& count)
-        {
-            const auto outcome = co_await fetch;
-            count += outcome ? 1 : 0;
-        }
-    };
-
     for (int i = 0; i < kFetches; ++i) {
         sinks.push_back(std::make_unique<CollectingSink>(0));
-        scope.spawn(Run::it(source().fetch(blob, {0, 4096}, *sinks.back(), deadline()), succeeded));
+        scope.spawn(count_success(source().fetch(blob, {0, 4096}, *sinks.back(), deadline()), succeeded));
     }
     ASSERT_TRUE(test::run_until(*loop, [&] {
         return registry->held() == 1 && registry->count_requests("/blobs/") == options.http.connections_per_host;
@@ -104,23 +90,15 @@ TEST_F(AuthAndRedirects, TheLeaderOfATokenMayBeCancelled)
     registry->require_bearer();
     registry->script("/token", Fault{.hold = true}, FakeRegistry::kForever);
 
-    struct Run {
-        static Task<void> it(Task<Result<void>> fetch, int& count)
-        {
-            const auto outcome = co_await fetch;
-            count += outcome ? 1 : 0;
-        }
-    };
-
     int succeeded = 0;
     CollectingSink first{0};
     CollectingSink second{0};
     TaskScope follower{*loop};
     {
         TaskScope leader{*loop};
-        leader.spawn(Run::it(source().fetch(blob, {0, 4096}, first, deadline()), succeeded));
+        leader.spawn(count_success(source().fetch(blob, {0, 4096}, first, deadline()), succeeded));
         ASSERT_TRUE(test::run_until(*loop, [&] { return registry->held() == 1; }));
-        follower.spawn(Run::it(source().fetch(blob, {0, 4096}, second, deadline()), succeeded));
+        follower.spawn(count_success(source().fetch(blob, {0, 4096}, second, deadline()), succeeded));
         ASSERT_TRUE(test::run_until(*loop, [&] { return registry->count_requests("/blobs/") == 2; }));
         loop->run_once(milliseconds{1});
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/unit/fetcher/fetch_fixture.hpp"
+#include "tests/unit/fetcher/one_blob_fixture.hpp"
 
 #include <gmock/gmock.h>
 
@@ -11,22 +11,9 @@ using test::Fault;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-class RangeFetch : public FetchTest {
+class RangeFetch : public OneBlobTest {
 protected:
-    void SetUp() override
-    {
-        FetchTest::SetUp();
-        blob = add_blob(content);
-    }
-
-    /// Fetches `range` and expects exactly its bytes.
-    void expect_delivered(ByteRange range)
-    {
-        CollectingSink sink{range.begin()};
-        const auto outcome = fetch(blob, range, sink);
-        ASSERT_TRUE(outcome) << outcome.error().text();
-        EXPECT_TRUE(sink.bytes == content.substr(range.begin(), range.size())) << "other bytes than asked for";
-    }
+    RangeFetch() : OneBlobTest{1'000'000} {}
 
     Error expect_failure(ByteRange range)
     {
@@ -36,18 +23,6 @@ protected:
         EXPECT_TRUE(sink.bytes == content.substr(range.begin(), sink.bytes.size())) << "wrong bytes were delivered";
         return outcome ? Error{ErrorKind::kInternal, ""} : outcome.error();
     }
-
-    [[nodiscard]] std::vector<std::string> asked_ranges() const
-    {
-        std::vector<std::string> ranges;
-        for (const auto& request : registry->requests()) {
-            ranges.push_back(request.header("range"));
-        }
-        return ranges;
-    }
-
-    std::string content = pattern(1'000'000);
-    BlobLocation blob;
 };
 
 TEST_F(RangeFetch, AsksForExactlyTheRangeAndDeliversIt)
@@ -253,17 +228,9 @@ TEST_F(RangeFetch, OnlySoManyTransfersRunAtOnce)
     int succeeded = 0;
     TaskScope scope{*loop};
 
-    struct Run {
-        static Task<void> it(Task<Result<void>> fetch, int& count)
-        {
-            const auto outcome = co_await fetch;
-            count += outcome ? 1 : 0;
-        }
-    };
-
     for (int i = 0; i < kFetches; ++i) {
         sinks.push_back(std::make_unique<CollectingSink>(0));
-        scope.spawn(Run::it(source().fetch(blob, {0, 4096}, *sinks.back(), deadline()), succeeded));
+        scope.spawn(count_success(source().fetch(blob, {0, 4096}, *sinks.back(), deadline()), succeeded));
     }
     ASSERT_TRUE(test::run_until(*loop, [&] { return registry->held() == 4; }));
     EXPECT_EQ(registry->requests().size(), 4U);

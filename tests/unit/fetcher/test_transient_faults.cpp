@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What passes by itself must not fail a reader: a registry that is started anew, a line that breaks, a slow one.
-#include "tests/unit/fetcher/fetch_fixture.hpp"
+#include "tests/unit/fetcher/one_blob_fixture.hpp"
 
 #include <gmock/gmock.h>
 
@@ -13,33 +13,9 @@ using test::Fault;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-class TransientFaults : public FetchTest {
+class TransientFaults : public OneBlobTest {
 protected:
-    void SetUp() override
-    {
-        FetchTest::SetUp();
-        blob = add_blob(content);
-    }
-
-    void expect_delivered(ByteRange range)
-    {
-        CollectingSink sink{range.begin()};
-        const auto outcome = fetch(blob, range, sink);
-        ASSERT_TRUE(outcome) << outcome.error().text();
-        EXPECT_TRUE(sink.bytes == content.substr(range.begin(), range.size()));
-    }
-
-    [[nodiscard]] std::vector<std::string> asked_ranges() const
-    {
-        std::vector<std::string> ranges;
-        for (const auto& request : registry->requests()) {
-            ranges.push_back(request.header("range"));
-        }
-        return ranges;
-    }
-
-    std::string content = pattern(1'000'000);
-    BlobLocation blob;
+    TransientFaults() : OneBlobTest{1'000'000} {}
 };
 
 TEST_F(TransientFaults, ManyMoreThanAFewFailuresAreOutlasted)

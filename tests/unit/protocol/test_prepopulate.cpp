@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "protocol/cookie_path.hpp"
-#include "protocol/prepopulate.hpp"
-#include "tests/support/loop_fixture.hpp"
-#include "tests/support/temp_dir.hpp"
-#include "tests/unit/protocol/recording_handler.hpp"
+#include "tests/unit/protocol/cache_file_fixture.hpp"
 
 #include <cerrno>
 #include <fcntl.h>
@@ -17,15 +13,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class PrepopulateTest : public test::FdLeakTest {
+class PrepopulateTest : public CacheFileTest {
 protected:
-    [[nodiscard]] Prepopulation::Target target(std::uint64_t size = 2 * kBlockSize) const
-    {
-        return {dir_.path(), dir_.path() / "private", "erofs,dom0", "blob", size};
-    }
-
-    [[nodiscard]] fs::path place() const { return dir_.path() / cookie_path("erofs,dom0", "blob"); }
-
     [[nodiscard]] std::size_t private_files() const
     {
         const fs::directory_iterator files{dir_.path() / "private"};
@@ -39,23 +28,6 @@ protected:
         value.resize(length < 0 ? 0 : static_cast<std::size_t>(length));
         return value;
     }
-
-    void set_attribute(const fs::path& path, const std::string& value)
-    {
-        ASSERT_EQ(::lsetxattr(path.c_str(), kCacheXattr, value.data(), value.size(), 0), 0);
-    }
-
-    void populate()
-    {
-        auto filling = Prepopulation::begin(target());
-        ASSERT_TRUE(filling.has_value()) << filling.error().text();
-        auto data = filled(2 * kBlockSize, 7);
-        ASSERT_TRUE(filling->file()->write(0, data.bytes()).has_value());
-        const auto committed = filling->commit();
-        ASSERT_TRUE(committed.has_value()) << committed.error().text();
-    }
-
-    test::TempDir dir_;
 };
 
 TEST_F(PrepopulateTest, ACommittedFileLooksAsIfTheKernelHadMadeIt)
