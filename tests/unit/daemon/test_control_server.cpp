@@ -30,6 +30,7 @@ protected:
             const OneShot<bool> go{self.loop};
             self.waiting.push_back(go.setter());
             const bool said = co_await go;
+            ++self.finished;
             co_return ControlReply{200, said ? "{\"slow\":true}" : "{}"};
         }
         co_return ControlReply{request.path == "/bad" ? 418U : 200U, "{\"path\":\"" + request.path + "\"}"};
@@ -82,12 +83,41 @@ protected:
         return "was made";
     }
 
+    /// One that the server has, and whose answer waits for waiting[0].
+    class SlowRequest {
+    public:
+        explicit SlowRequest(ControlServerTest& test) : test_{test}, scope_{test.loop}
+        {
+            auto request = test.request_of("GET", "/slow");
+            scope_.spawn(collect(response, test.http.send(std::move(request))));
+            EXPECT_TRUE(test::run_until(test.loop, [&] { return test.waiting.size() == 1; }));
+        }
+
+        SlowRequest(const SlowRequest&) = delete;
+        SlowRequest& operator=(const SlowRequest&) = delete;
+        ~SlowRequest() = default; // goes away
+
+        [[nodiscard]] fetcher::HttpResponse wait()
+        {
+            EXPECT_TRUE(test::run_until(test_.loop, [&] { return response.has_value(); }));
+            EXPECT_TRUE(response && *response);
+            return response && *response ? **response : fetcher::HttpResponse{};
+        }
+
+        std::optional<Response> response;
+
+    private:
+        ControlServerTest& test_;
+        TaskScope scope_;
+    };
+
     test::TempDir dir;
     std::filesystem::path socket = dir.path() / "control.sock";
     EventLoop loop;
     fetcher::HttpClient http{loop, {}};
     std::vector<ControlRequest> requests;
     std::vector<OneShot<bool>::Setter> waiting;
+    unsigned finished = 0; ///< of those that waited
     std::unique_ptr<ControlServer> server;
 };
 
@@ -125,46 +155,33 @@ TEST_F(ControlServerTest, ABodyOfTheLargestSizeIsTakenAndNoLargerOne)
 TEST_F(ControlServerTest, ASlowAnswerKeepsNobodyElseWaiting)
 {
     start();
-    std::optional<Response> slow;
-    TaskScope scope{loop};
-    auto request = request_of("GET", "/slow");
-    scope.spawn(collect(slow, http.send(std::move(request))));
-    ASSERT_TRUE(test::run_until(loop, [&] { return waiting.size() == 1; }));
+    SlowRequest slow{*this};
     EXPECT_EQ(ask("GET", "/quick").status, 200);
-    EXPECT_FALSE(slow);
+    EXPECT_FALSE(slow.response);
     waiting[0].set(true);
-    ASSERT_TRUE(test::run_until(loop, [&] { return slow.has_value(); }));
-    ASSERT_TRUE(*slow) << slow->error().text();
-    EXPECT_EQ((*slow)->body, "{\"slow\":true}");
+    EXPECT_EQ(slow.wait().body, "{\"slow\":true}");
 }
 
-TEST_F(ControlServerTest, AClientThatGoesAwayHarmsNobody)
+TEST_F(ControlServerTest, AClientThatGoesAwayHarmsNobodyAndInterruptsNothing)
 {
     start();
     {
-        std::optional<Response> slow;
-        TaskScope scope{loop};
-        auto request = request_of("GET", "/slow");
-        scope.spawn(collect(slow, http.send(std::move(request))));
-        ASSERT_TRUE(test::run_until(loop, [&] { return waiting.size() == 1; }));
+        const SlowRequest slow{*this};
     }
-    waiting[0].set(true);
     EXPECT_EQ(ask("GET", "/after").status, 200);
+    EXPECT_EQ(finished, 0U);
+    waiting[0].set(true);
+    EXPECT_TRUE(test::run_until(loop, [&] { return finished == 1; }));
 }
 
 TEST_F(ControlServerTest, WhoWaitsWhenItStopsIsToldSo)
 {
     start();
-    std::optional<Response> slow;
-    TaskScope scope{loop};
-    auto request = request_of("GET", "/slow");
-    scope.spawn(collect(slow, http.send(std::move(request))));
-    ASSERT_TRUE(test::run_until(loop, [&] { return waiting.size() == 1; }));
+    SlowRequest slow{*this};
     server.reset();
-    ASSERT_TRUE(test::run_until(loop, [&] { return slow.has_value(); }));
-    ASSERT_TRUE(*slow) << slow->error().text();
-    EXPECT_EQ((*slow)->status, 503);
-    EXPECT_THAT((*slow)->body, HasSubstr("sluiced is stopping"));
+    const auto response = slow.wait();
+    EXPECT_EQ(response.status, 503);
+    EXPECT_THAT(response.body, HasSubstr("sluiced is stopping"));
     EXPECT_FALSE(std::filesystem::exists(socket));
 }
 
