@@ -41,8 +41,10 @@ protected:
         FuseConfig config;
         config.mount_base = base();
         config.volume = "erofs,dom0";
-        config.size_of = [](std::string_view name) { return name == kBlob ? std::optional{kSize} : std::nullopt; };
-        config.cookies = [] { return std::vector<std::string>{kBlob}; };
+        config.contents.size_of = [](std::string_view name) {
+            return name == kBlob ? std::optional{kSize} : std::nullopt;
+        };
+        config.contents.cookies = [] { return std::vector<std::string>{kBlob}; };
         device_.emplace(*loop_, *workers_, std::move(config));
         if (const auto started = device_->start(handler_); !started) {
             const auto why = started.error().text();
