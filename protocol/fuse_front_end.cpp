@@ -1,14 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/fuse_front_end.hpp"
 
+#include "base/log.hpp"
+
 #include <cassert>
 #include <cerrno>
+#include <poll.h>
 #include <utility>
 
 namespace sluice::protocol {
 
-FuseFrontEnd::FuseFrontEnd(EventLoop& loop, WorkerPool& workers, FuseConfig config)
-    : loop_{loop}, workers_{workers}, config_{std::move(config)}
+namespace {
+
+/// Whether its file system is mounted nowhere any more, or it was cut.
+bool has_ended(int connection) noexcept
+{
+    pollfd watched{connection, POLLIN, 0};
+    return ::poll(&watched, 1, 0) > 0 && (watched.revents & (POLLERR | POLLHUP | POLLNVAL)) != 0;
+}
+
+} // namespace
+
+FuseFrontEnd::FuseFrontEnd(EventLoop& loop, WorkerPool& workers, FuseConfig config, FdStore& descriptors)
+    : loop_{loop}, workers_{workers}, config_{std::move(config)}, descriptors_{descriptors}
 {}
 
 FuseFrontEnd::~FuseFrontEnd() = default;
@@ -16,6 +30,57 @@ FuseFrontEnd::~FuseFrontEnd() = default;
 Result<void> FuseFrontEnd::start(RequestHandler& handler)
 {
     assert(loop_.in_loop_thread() && !session_);
+    auto channel = adopt();
+    if (!channel) {
+        const auto& why = channel.error();
+        if (why.kind() != ErrorKind::kUnsupported && why.kind() != ErrorKind::kInvalid) {
+            return fail(why);
+        }
+        log::error(
+            "fuse: what was mounted is dead, and has to be mounted anew with \"sluicectl mount -a\", because this "
+            "sluiced cannot take it over: {}",
+            why.text()
+        );
+        forget();
+    }
+    if (!channel || !*channel) {
+        channel = mount();
+        if (!channel) {
+            return fail(channel.error());
+        }
+    }
+    channel_ = std::move(*channel);
+    serve(handler);
+    return {};
+}
+
+Result<std::shared_ptr<FuseChannel>> FuseFrontEnd::adopt()
+{
+    auto connection = descriptors_.take(kConnection);
+    auto memory = descriptors_.take(kState);
+    if (!connection && !memory) {
+        return nullptr;
+    }
+    if (!connection || !memory) {
+        return fail(ErrorKind::kInvalid, "only one of its two descriptors was kept");
+    }
+    if (has_ended(connection.get())) {
+        return fail(ErrorKind::kInvalid, "its file system was unmounted meanwhile");
+    }
+    auto state = FuseState::adopt(std::move(memory), config_.mount_base);
+    if (!state) {
+        return fail(state.error());
+    }
+    auto mounted = FuseMount::adopt(state->directory());
+    if (!mounted) {
+        return fail(mounted.error());
+    }
+    mount_.emplace(std::move(*mounted));
+    return std::make_shared<FuseChannel>(std::move(connection), std::move(*state));
+}
+
+Result<std::shared_ptr<FuseChannel>> FuseFrontEnd::mount()
+{
     auto mounted = FuseMount::mount(config_.mount_base);
     if (!mounted) {
         return fail(mounted.error());
@@ -25,29 +90,63 @@ Result<void> FuseFrontEnd::start(RequestHandler& handler)
         return fail(state.error());
     }
     auto channel = std::make_shared<FuseChannel>(mounted->take_session(), std::move(*state));
+    auto kept = descriptors_.keep(kState, channel->state().descriptor());
+    if (kept) {
+        kept = descriptors_.keep(kConnection, channel->descriptor());
+    }
+    if (!kept) {
+        forget();
+        return fail(kept.error());
+    }
     mount_.emplace(std::move(*mounted));
-    serve(std::move(channel), handler);
-    return {};
+    return channel;
 }
 
-void FuseFrontEnd::serve(std::shared_ptr<FuseChannel> channel, RequestHandler& handler)
+void FuseFrontEnd::forget()
+{
+    descriptors_.forget(kConnection);
+    descriptors_.forget(kState);
+}
+
+void FuseFrontEnd::serve(RequestHandler& handler)
 {
     directory_ = mount_->path();
-    files_.emplace(config_.contents, channel->state());
-    FuseObjects::Parts parts{loop_, FuseReader{workers_}, config_.volume, channel, handler};
+    files_.emplace(config_.contents, channel_->state());
+    FuseObjects::Parts parts{loop_, FuseReader{workers_}, config_.volume, channel_, handler};
     objects_ = std::make_shared<FuseObjects>(std::move(parts));
     FuseOperations& operations = *this;
-    session_ = std::make_shared<FuseSession>(loop_, std::move(channel), operations);
-    session_->start();
+    session_ = std::make_shared<FuseSession>(loop_, channel_, operations);
+    // This object alone owns the session: while that lives, so does this.
+    loop_.defer([this, weak = std::weak_ptr{session_}] {
+        const auto session = weak.lock();
+        if (session && !session->stopped()) {
+            objects_->reopen();
+            replayed_ = session->start();
+        }
+    });
 }
 
 void FuseFrontEnd::stop()
 {
     assert(loop_.in_loop_thread());
-    if (session_) {
-        session_->stop();
+    if (!session_ || left_) {
+        return;
     }
+    session_->stop();
+    forget();
     mount_.reset();
+}
+
+void FuseFrontEnd::leave()
+{
+    assert(loop_.in_loop_thread());
+    if (!session_) {
+        return;
+    }
+    left_ = true;
+    session_->stop();
+    channel_->leave();
+    mount_->leave();
 }
 
 Capabilities FuseFrontEnd::capabilities() const
@@ -63,7 +162,9 @@ Capabilities FuseFrontEnd::capabilities() const
 
 FrontEndStats FuseFrontEnd::stats() const
 {
-    return objects_ ? objects_->stats() : FrontEndStats{};
+    auto stats = objects_ ? objects_->stats() : FrontEndStats{};
+    stats.replayed = replayed_;
+    return stats;
 }
 
 void FuseFrontEnd::lookup(FuseRequest request, std::string name)

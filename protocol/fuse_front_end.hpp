@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/event_loop.hpp"
+#include "base/fd_store.hpp"
 #include "base/worker_pool.hpp"
 #include "protocol/front_end.hpp"
 #include "protocol/fuse_files.hpp"
@@ -14,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace sluice::protocol {
 
@@ -26,16 +28,28 @@ struct FuseConfig {
 /// The front end for kernels without cachefiles: each blob a read-only file in a FUSE file system of one directory,
 /// named by its cookie, on which the kernel's EROFS is mounted. All calls on the loop's thread, which must never touch
 /// a file of this file system, nor mount anything that does.
+///
+/// The connection and its state are kept in the descriptor store, under kConnection and kState, from before the first
+/// request on. So a successor goes on where this process ended, however it ended.
 class FuseFrontEnd final : public FrontEnd, private FuseOperations {
 public:
-    FuseFrontEnd(EventLoop& loop, WorkerPool& workers, FuseConfig config);
+    static constexpr std::string_view kConnection = "fuse";
+    static constexpr std::string_view kState = "fuse-state";
+
+    /// `descriptors` must outlive this object.
+    FuseFrontEnd(EventLoop& loop, WorkerPool& workers, FuseConfig config, FdStore& descriptors);
     ~FuseFrontEnd() override;
 
-    /// Mounts the file system and serves it.
+    /// Takes a predecessor's file system over, or mounts one. It is served from the loop's next turn on, so that the
+    /// core has until then to learn what there is. A predecessor's connection is ended only if it cannot be understood;
+    /// if something else is in the way (kTransient and others), it stays for the next process.
     [[nodiscard]] Result<void> start(RequestHandler& handler) override;
 
     /// Detaches the file system and takes no more requests.
     void stop() override;
+
+    /// Takes no more requests and answers none: what was not answered is the successor's.
+    void leave() override;
 
     [[nodiscard]] Capabilities capabilities() const override;
     [[nodiscard]] FrontEndStats stats() const override;
@@ -52,13 +66,21 @@ private:
     void list(FuseRequest request, std::uint64_t from, std::size_t room) override;
     void ended() override;
 
-    void serve(std::shared_ptr<FuseChannel> channel, RequestHandler& handler);
+    /// A predecessor's channel; null when there is none. kUnsupported and kInvalid where it cannot be understood.
+    [[nodiscard]] Result<std::shared_ptr<FuseChannel>> adopt();
+    [[nodiscard]] Result<std::shared_ptr<FuseChannel>> mount();
+    void forget();
+    void serve(RequestHandler& handler);
 
     EventLoop& loop_;
     WorkerPool& workers_;
     FuseConfig config_;
+    FdStore& descriptors_;
+    std::uint64_t replayed_ = 0;
+    bool left_ = false;
     std::filesystem::path directory_;
     std::optional<FuseMount> mount_;
+    std::shared_ptr<FuseChannel> channel_;
     std::optional<FuseFiles> files_;
     std::shared_ptr<FuseObjects> objects_; // the Answerer of everything delivered
     std::shared_ptr<FuseSession> session_; // last: its callbacks touch all of the above

@@ -49,6 +49,8 @@ public:
     /// No more requests are taken; those that were can still be answered.
     void stop();
 
+    [[nodiscard]] bool stopped() const noexcept { return stopped_; }
+
 private:
     void watch();
     void drain();

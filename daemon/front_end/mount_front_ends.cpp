@@ -43,7 +43,7 @@ std::unique_ptr<protocol::FrontEnd> make_fuse(const FrontEndParts& parts)
         }
         return names;
     };
-    return std::make_unique<protocol::FuseFrontEnd>(parts.loop, parts.workers, std::move(fuse));
+    return std::make_unique<protocol::FuseFrontEnd>(parts.loop, parts.workers, std::move(fuse), parts.descriptors);
 }
 
 constexpr std::array<FrontEndKind, 2> kKinds{

@@ -45,7 +45,7 @@ protected:
             return name == kBlob ? std::optional{kSize} : std::nullopt;
         };
         config.contents.cookies = [] { return std::vector<std::string>{kBlob}; };
-        device_.emplace(*loop_, *workers_, std::move(config));
+        device_.emplace(*loop_, *workers_, std::move(config), nothing_kept_);
         if (const auto started = device_->start(handler_); !started) {
             const auto why = started.error().text();
             TearDown();
@@ -122,6 +122,7 @@ protected:
     }
 
     test::TempDir dir_;
+    FdStore nothing_kept_;
     std::optional<EventLoop> loop_;
     std::optional<WorkerPool> workers_;
     RecordingHandler handler_;
