@@ -6,11 +6,14 @@
 #include "daemon/front_end/library.hpp"
 #include "protocol/hygiene.hpp"
 #include "sluice_config.h"
+#include "trust/ca_store.hpp"
 #include "trust/hasher.hpp"
 
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <fmt/format.h>
+#include <functional>
 #include <grp.h>
 #include <stdexcept>
 
@@ -32,12 +35,25 @@ FillPolicy fill_policy(const Config& config)
     return policy;
 }
 
+/// Read here, before the loop runs, and never again. Throws std::runtime_error where that fails.
+std::function<bool(void*)> authorities(const Config& config)
+{
+    const auto bundle = config.registry_ca ? std::filesystem::path{*config.registry_ca} : trust::system_ca_bundle();
+    if (bundle.empty()) {
+        return {}; // libcurl has a directory to look into, certificate by certificate
+    }
+    auto store = trust::CaStore::load(bundle);
+    if (!store) {
+        throw std::runtime_error{
+            store.error().within(config.registry_ca ? "registry-ca" : "the system's authorities").text()};
+    }
+    return [authorities = std::move(*store)](void* ssl_context) { return authorities.install(ssl_context); };
+}
+
 fetcher::RegistryOptions registry_options(const Config& config)
 {
     fetcher::RegistryOptions options;
-    if (config.registry_ca) {
-        options.http.ca_file = config.registry_ca->string();
-    }
+    options.http.authorities = authorities(config);
     options.http.user_agent = fmt::format("sluice/{}", SLUICE_VERSION);
     options.http.connect_timeout = config.connect_timeout;
     options.http.stall_timeout = config.stall_timeout;
@@ -160,7 +176,10 @@ Result<void> Daemon::load_keys()
 void Daemon::make_services()
 {
     sources_ = std::make_unique<fetcher::Sources>(loop_, registry_options(config_), buffers_, &trust::sha256);
-    mirrors_ = std::make_unique<fetcher::MirrorSet>(loop_, *sources_);
+    mirrors_ =
+        std::make_unique<fetcher::MirrorSet>(loop_, [this](const std::string& repository) -> fetcher::BlobSource& {
+            return sources_->blobs(repository);
+        });
     FilePlace place{config_.dir, cache_dir_->prefill(), volume_of(config_.domain_id)};
     services_ = std::make_unique<FillServices>(FillServices{
         loop_, workers_, *mirrors_, trees_.get(), counters_, tree_budget_, space_, std::move(place), sweep_.get()});
@@ -238,7 +257,10 @@ void Daemon::make_image_service()
     options.platform = fetcher::host_platform();
     options.lazy_only = config_.lazy_only;
     options.needs_complete = mount_front_end_.needs_complete;
-    ImageService::Parts parts{loop_, workers_, *sources_, keys_, catalogue_, *blobs_, *store_, trees_.get()};
+    auto images = [this](const std::string& repository) -> fetcher::ImageSource& {
+        return sources_->images(repository);
+    };
+    ImageService::Parts parts{loop_, workers_, std::move(images), keys_, catalogue_, *blobs_, *store_, trees_.get()};
     images_ = std::make_unique<ImageService>(parts, options);
 }
 

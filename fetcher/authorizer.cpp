@@ -188,6 +188,9 @@ Task<Result<Credential>> Authorizer::credential_for(Repository repository, Deadl
     }
     auto asked =
         co_await ask_credential_helper(loop_, std::move(lookup.helper), std::move(lookup.helper_key), deadline);
+    if (!asked) {
+        co_return fail(asked.error(), options_.credentials_file);
+    }
     co_return asked;
 }
 

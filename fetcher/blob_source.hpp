@@ -9,6 +9,7 @@
 #include "base/urgency.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -80,5 +81,8 @@ public:
     [[nodiscard]] virtual Task<Result<void>>
     fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, FetchTerms terms) = 0;
 };
+
+/// Who fetches from a repository, by its printed form; asked once an attempt, so that nothing is only handed on.
+using BlobRoute = std::function<BlobSource&(const std::string& repository)>;
 
 } // namespace sluice::fetcher

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fetcher/credential_helper.hpp"
 
+#include "base/helper_process.hpp"
 #include "base/text.hpp"
 #include "base/unique_fd.hpp"
 #include "fetcher/deadline_task.hpp"
@@ -9,11 +10,8 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <optional>
-#include <span>
-#include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -21,55 +19,12 @@
 #include <thread>
 #include <unistd.h>
 #include <utility>
-#include <vector>
 
 namespace sluice::fetcher {
 
 namespace {
 
 constexpr std::size_t kMaxOutput = 64 * 1024;
-
-class SpawnActions {
-public:
-    SpawnActions() { posix_spawn_file_actions_init(&actions_); }
-
-    SpawnActions(const SpawnActions&) = delete;
-    SpawnActions& operator=(const SpawnActions&) = delete;
-
-    ~SpawnActions() { posix_spawn_file_actions_destroy(&actions_); }
-
-    void dup(int from, int to) { posix_spawn_file_actions_adddup2(&actions_, from, to); }
-
-    void open_null(int to) { posix_spawn_file_actions_addopen(&actions_, to, "/dev/null", O_WRONLY, 0); }
-
-    [[nodiscard]] const posix_spawn_file_actions_t* get() const noexcept { return &actions_; }
-
-private:
-    posix_spawn_file_actions_t actions_{};
-};
-
-class SpawnAttributes {
-public:
-    /// The loop's thread blocks signals for its signalfd; the child must not inherit that.
-    SpawnAttributes()
-    {
-        posix_spawnattr_init(&attributes_);
-        sigset_t none;
-        sigemptyset(&none);
-        posix_spawnattr_setsigmask(&attributes_, &none);
-        posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK);
-    }
-
-    SpawnAttributes(const SpawnAttributes&) = delete;
-    SpawnAttributes& operator=(const SpawnAttributes&) = delete;
-
-    ~SpawnAttributes() { posix_spawnattr_destroy(&attributes_); }
-
-    [[nodiscard]] const posix_spawnattr_t* get() const noexcept { return &attributes_; }
-
-private:
-    posix_spawnattr_t attributes_{};
-};
 
 std::string environment_line(const char* name, const char* fallback)
 {
@@ -172,24 +127,22 @@ Result<std::pair<UniqueFd, int>> spawn(const std::string& program, const std::st
         ::shutdown(ours.get(), SHUT_WR) != 0) {
         return fail_errno(errno, program);
     }
-    SpawnActions actions;
-    actions.dup(theirs.get(), STDIN_FILENO);
-    actions.dup(theirs.get(), STDOUT_FILENO);
-    actions.open_null(STDERR_FILENO);
-    const SpawnAttributes attributes;
-    std::string name{program};
-    std::string verb{"get"};
-    std::array<char*, 3> arguments{name.data(), verb.data(), nullptr};
-    auto path = environment_line("PATH", "/usr/local/bin:/usr/bin:/bin");
-    auto home = environment_line("HOME", "/root");
-    std::array<char*, 3> environment{path.data(), home.data(), nullptr};
-    pid_t pid = -1;
-    const int error =
-        ::posix_spawnp(&pid, program.c_str(), actions.get(), attributes.get(), arguments.data(), environment.data());
-    if (error != 0) {
-        return fail_errno(error, fmt::format("cannot run {}", program));
+    const HelperProgram helper{
+        {program, "get"},
+        {environment_line("PATH", "/usr/local/bin:/usr/bin:/bin"), environment_line("HOME", "/root")},
+        theirs.get(),
+        theirs.get()};
+    const auto pid = start_helper(helper);
+    if (!pid && pid.error().kind() == ErrorKind::kNotFound) {
+        return fail(
+            ErrorKind::kDenied,
+            fmt::format("{}: there is no such program in PATH; install it, or name another credential helper", program)
+        );
     }
-    return std::pair{std::move(ours), static_cast<int>(pid)};
+    if (!pid) {
+        return fail(pid.error());
+    }
+    return std::pair{std::move(ours), *pid};
 }
 
 Task<Result<Credential>> ask(EventLoop& loop, std::string program, std::string key)

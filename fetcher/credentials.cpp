@@ -2,6 +2,7 @@
 #include "fetcher/credentials.hpp"
 
 #include "base/json.hpp"
+#include "base/secret.hpp"
 #include "base/text.hpp"
 #include "base/unique_fd.hpp"
 
@@ -165,20 +166,17 @@ Result<CredentialFile> load_credentials(const std::string& path)
     if (!S_ISREG(status.st_mode)) {
         return fail(ErrorKind::kInvalid, fmt::format("{}: not a file", path));
     }
-    std::string text(kMaxCredentialFile + 1, '\0');
-    std::size_t size = 0;
-    while (size < text.size()) {
-        const auto got = ::read(fd.get(), text.data() + size, text.size() - size);
+    Secret text{kMaxCredentialFile + 1};
+    while (text.view().size() <= kMaxCredentialFile) {
+        const auto got = text.read_from(fd.get());
         if (got < 0 && errno != EINTR) {
             return fail_errno(errno, path);
         }
         if (got == 0) {
             break;
         }
-        size += got > 0 ? static_cast<std::size_t>(got) : 0;
     }
-    text.resize(size);
-    auto file = CredentialFile::parse(text, path);
+    auto file = CredentialFile::parse(text.view(), path);
     if (file) {
         file->advise(advice_about(status, path));
     }

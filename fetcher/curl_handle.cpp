@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fetcher/curl_handle.hpp"
 
+#include "base/cleansing_delete.hpp"
+
+#include <cstdlib>
 #include <fmt/format.h>
 #include <new>
 #include <stdexcept>
+#include <string.h> // NOLINT(modernize-deprecated-headers): strdup
 
 namespace sluice::fetcher {
 
@@ -43,7 +47,10 @@ ErrorKind kind_of(CURLcode code) noexcept
 
 void init_curl()
 {
-    static const CURLcode outcome = curl_global_init(CURL_GLOBAL_DEFAULT);
+    // Its copies of headers and bodies hold passwords and tokens.
+    static const CURLcode outcome = curl_global_init_mem(
+        CURL_GLOBAL_DEFAULT, &std::malloc, &cleansing_free, &cleansing_realloc, &::strdup, &std::calloc
+    );
     if (outcome != CURLE_OK) {
         throw std::runtime_error{fmt::format("cannot initialise libcurl: {}", curl_easy_strerror(outcome))};
     }

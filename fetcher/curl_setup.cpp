@@ -15,6 +15,12 @@ long to_long(milliseconds span) noexcept
     return static_cast<long>(std::clamp<milliseconds::rep>(span.count(), 1, 1'000'000'000));
 }
 
+CURLcode put_authorities(CURL* /*easy*/, void* ssl_context, void* authorities) noexcept
+{
+    const auto& put = *static_cast<const std::function<bool(void*)>*>(authorities);
+    return put(ssl_context) ? CURLE_OK : CURLE_OUT_OF_MEMORY;
+}
+
 } // namespace
 
 void set_up_request(
@@ -47,7 +53,13 @@ void set_up_request(
     easy.set(CURLOPT_TCP_NODELAY, 1L);
     easy.set(CURLOPT_TCP_KEEPALIVE, 1L);
     easy.set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
-    if (!options.ca_file.empty() || !options.ca_directory.empty()) {
+    if (options.authorities) {
+        easy.set(CURLOPT_CAINFO, nullptr);
+        easy.set(CURLOPT_CAPATH, nullptr);
+        easy.set(CURLOPT_SSL_CTX_FUNCTION, &put_authorities);
+        // libcurl hands it back as it was given
+        easy.set(CURLOPT_SSL_CTX_DATA, const_cast<void*>(static_cast<const void*>(&options.authorities)));
+    } else if (!options.ca_file.empty() || !options.ca_directory.empty()) {
         easy.set(CURLOPT_CAINFO, options.ca_file.empty() ? nullptr : options.ca_file.c_str());
         easy.set(CURLOPT_CAPATH, options.ca_directory.empty() ? nullptr : options.ca_directory.c_str());
     }

@@ -19,6 +19,9 @@ class CurlEngine;
 struct HttpOptions {
     std::string ca_file; ///< PEM; empty: the system's. Extends nothing: it takes the system's place.
     std::string ca_directory;
+    /// Puts the certificates of authorities, which were read before, into a TLS context; false when it cannot. Where it
+    /// is set, libcurl reads neither of the above: it does so anew for each connection, and the loop waits.
+    std::function<bool(void* ssl_context)> authorities;
     std::string user_agent = "sluice";
     milliseconds connect_timeout{5000};
     milliseconds stall_timeout{10'000}; ///< without a single byte for that long, a transfer has failed

@@ -134,7 +134,13 @@ std::optional<milliseconds> parse_retry_after(std::string_view value, std::time_
 std::optional<milliseconds> retry_after(const HttpHeaders& headers)
 {
     const auto* field = headers.find("retry-after");
-    return field == nullptr ? std::nullopt : parse_retry_after(*field, std::time(nullptr));
+    if (field == nullptr) {
+        return std::nullopt;
+    }
+    // A date is meant by the server's clock, which need not agree with ours.
+    const auto* date = headers.find("date");
+    const auto now = date == nullptr ? std::time_t{-1} : curl_getdate(date->c_str(), nullptr);
+    return parse_retry_after(*field, now >= 0 ? now : std::time(nullptr));
 }
 
 } // namespace sluice::fetcher

@@ -33,13 +33,16 @@ struct ResolvedManifest {
     [[nodiscard]] BlobLocation locate(const Descriptor& blob) const { return {repository, blob.digest, blob.size}; }
 };
 
-/// Told how many bytes have been sent so far; on the loop's thread.
-using PushProgress = std::function<void(std::uint64_t)>;
-
-/// A place that holds images: a registry or an image layout directory. All of it on the loop's
-/// thread; destroying a task cancels it. `repository` is a Repository's printed form.
-class ImageSource : public BlobSource {
+/// A place that images are read from: a registry or an image layout directory. Ranges of their blobs are a BlobSource's
+/// business, and what is written there an ImageTarget's. All of it on the loop's thread; destroying a task cancels it.
+/// `repository` is a Repository's printed form.
+class ImageSource {
 public:
+    ImageSource() = default;
+    ImageSource(const ImageSource&) = delete;
+    ImageSource& operator=(const ImageSource&) = delete;
+    virtual ~ImageSource() = default;
+
     /// A manifest by tag or "sha256:…"; when by digest, the bytes are proved against it. kNotFound
     /// when there is none.
     [[nodiscard]] virtual Task<Result<RawManifest>>
@@ -49,23 +52,11 @@ public:
     [[nodiscard]] virtual Task<Result<std::string>>
     fetch_small_blob(BlobLocation blob, std::size_t limit, Deadline deadline) = 0;
 
-    [[nodiscard]] virtual Task<Result<bool>> blob_exists(std::string repository, Digest digest, Deadline deadline) = 0;
-
-    /// Uploads `size` bytes of `fd` from offset 0. The descriptor stays the caller's and must
-    /// outlive the task.
-    [[nodiscard]] virtual Task<Result<void>> push_blob(
-        std::string repository, int fd, Digest digest, std::uint64_t size, PushProgress progress, Deadline deadline
-    ) = 0;
-
-    [[nodiscard]] virtual Task<Result<void>>
-    push_blob_bytes(std::string repository, std::string bytes, Digest digest, Deadline deadline) = 0;
-
-    [[nodiscard]] virtual Task<Result<void>> put_manifest(
-        std::string repository, std::string tag_or_digest, std::string media_type, std::string bytes, Deadline deadline
-    ) = 0;
-
     /// Follows `reference` to the manifest for `platform`, through at most two levels of indexes.
     [[nodiscard]] Task<Result<ResolvedManifest>> resolve(Reference reference, Platform platform, Deadline deadline);
 };
+
+/// Who reads the images of a repository, by its printed form.
+using ImageRoute = std::function<ImageSource&(const std::string& repository)>;
 
 } // namespace sluice::fetcher

@@ -3,6 +3,7 @@
 
 #include "base/json.hpp"
 #include "fetcher/manifest.hpp"
+#include "fetcher/reference.hpp"
 
 #include <atomic>
 #include <cerrno>
@@ -64,6 +65,37 @@ bool is_replaced(const Json& old, const std::string& digest, const std::string& 
 }
 
 } // namespace
+
+Result<std::string> layout_directory(const std::string& repository)
+{
+    auto place = Repository::parse(repository);
+    if (!place) {
+        return fail(std::move(place.error()));
+    }
+    if (!place->is_layout()) {
+        return fail(ErrorKind::kInvalid, fmt::format("{}: not an image layout", repository));
+    }
+    return std::move(place->name);
+}
+
+Result<void> read_exactly(int fd, std::span<std::byte> space, std::uint64_t offset)
+{
+    while (!space.empty()) {
+        const auto got = ::pread(fd, space.data(), space.size(), static_cast<off_t>(offset));
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return fail_errno(errno, "read");
+        }
+        if (got == 0) {
+            return fail(ErrorKind::kCorrupt, "the file has become shorter");
+        }
+        space = space.subspan(static_cast<std::size_t>(got));
+        offset += static_cast<std::uint64_t>(got);
+    }
+    return {};
+}
 
 std::string layout_blob_path(const std::string& directory, const Digest& digest)
 {

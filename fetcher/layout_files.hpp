@@ -16,6 +16,9 @@
 
 namespace sluice::fetcher {
 
+/// "/path" of "oci:/path"; kInvalid for what is no layout. Does not block.
+[[nodiscard]] Result<std::string> layout_directory(const std::string& repository);
+
 [[nodiscard]] std::string layout_blob_path(const std::string& directory, const Digest& digest);
 
 /// At most `limit` bytes; a longer file is kInvalid, a missing one kNotFound.
@@ -23,6 +26,9 @@ namespace sluice::fetcher {
 
 /// For reading; must have `size` bytes, else kCorrupt.
 [[nodiscard]] Result<UniqueFd> open_layout_blob(const std::string& path, std::uint64_t size);
+
+/// Fills `space` from `offset` on; kCorrupt when the file ends before.
+[[nodiscard]] Result<void> read_exactly(int fd, std::span<std::byte> space, std::uint64_t offset);
 
 /// A file that is seen under its name when it is complete, and never otherwise: gone when commit()
 /// was not called.

@@ -89,8 +89,8 @@ private:
     std::string next_;
 };
 
-MirrorSet::MirrorSet(EventLoop& loop, BlobSource& source, MirrorOptions options)
-    : loop_{loop}, source_{source}, options_{std::move(options)}
+MirrorSet::MirrorSet(EventLoop& loop, BlobRoute route, MirrorOptions options)
+    : loop_{loop}, route_{std::move(route)}, options_{std::move(options)}
 {}
 
 Task<Result<void>> MirrorSet::fetch(
@@ -141,7 +141,11 @@ Task<Result<void>> MirrorSet::rotate(Job& job, Relay& relay)
         const auto random = static_cast<std::uint32_t>(random_());
         auto delay = backoff_delay(options_.rounds, round, job.retry_after, random);
         const auto left = job.patience.until().remaining();
-        if (!delay || left < options_.rounds.first || job.retry_after.value_or(milliseconds{0}) > left) {
+        if (job.retry_after.value_or(milliseconds{0}) > left) {
+            job.told = Error{ErrorKind::kTimeout, job.told->text() + "; all want to be asked again after the deadline"};
+            co_return verdict(job);
+        }
+        if (!delay || left < options_.rounds.first) {
             co_return verdict(job);
         }
         co_await sleep_for(loop_, *delay < left ? *delay : left / 2);
@@ -184,7 +188,7 @@ Task<Result<void>> MirrorSet::ask(std::string repository, Job& job, Relay& relay
     }
     relay.ask(repository);
     BlobLocation place{repository, job.digest, job.size};
-    auto outcome = co_await source_.fetch(std::move(place), relay.rest(), relay, terms);
+    auto outcome = co_await route_(repository).fetch(std::move(place), relay.rest(), relay, terms);
     judge(repository, job, outcome, note);
     co_return outcome;
 }

@@ -26,10 +26,11 @@ struct MirrorOptions {
 
 /// The same blob in several repositories: asks the one that is most likely to answer, goes on with the next behind what
 /// has come already, and round again until the deadline while there is hope. Who failed lately is asked last; with n of
-/// them left none gets more than its share of the time. On the loop's thread; must outlive its tasks, and `source` it.
+/// them left none gets more than its share of the time. On the loop's thread; must outlive its tasks, and what `route`
+/// names must outlive it.
 class MirrorSet {
 public:
-    MirrorSet(EventLoop& loop, BlobSource& source, MirrorOptions options = {});
+    MirrorSet(EventLoop& loop, BlobRoute route, MirrorOptions options = {});
 
     /// As BlobSource::fetch(), from whichever of `repositories` (in order of preference) has it. Errors: of a single
     /// repository its own; kCorrupt at once when each of several repositories has been blamed twice for all of `range`
@@ -59,7 +60,7 @@ private:
     [[nodiscard]] Result<void> verdict(const Job& job) const;
 
     EventLoop& loop_;
-    BlobSource& source_;
+    BlobRoute route_;
     MirrorOptions options_;
     SourceHealth health_;
     SourceBlames blames_;

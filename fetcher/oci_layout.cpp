@@ -19,39 +19,7 @@ namespace sluice::fetcher {
 namespace {
 
 constexpr std::size_t kWorkers = 2;
-constexpr std::size_t kCopyStep = 8 * 1024 * 1024;
 constexpr std::string_view kRefName = "org.opencontainers.image.ref.name";
-
-Result<std::string> directory_of(const std::string& repository)
-{
-    auto place = Repository::parse(repository);
-    if (!place) {
-        return fail(std::move(place.error()));
-    }
-    if (!place->is_layout()) {
-        return fail(ErrorKind::kInvalid, fmt::format("{}: not an image layout", repository));
-    }
-    return std::move(place->name);
-}
-
-Result<void> read_exactly(int fd, std::span<std::byte> space, std::uint64_t offset)
-{
-    while (!space.empty()) {
-        const auto got = ::pread(fd, space.data(), space.size(), static_cast<off_t>(offset));
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0) {
-            return fail_errno(errno, "read");
-        }
-        if (got == 0) {
-            return fail(ErrorKind::kCorrupt, "the file has become shorter");
-        }
-        space = space.subspan(static_cast<std::size_t>(got));
-        offset += static_cast<std::uint64_t>(got);
-    }
-    return {};
-}
 
 Result<std::shared_ptr<UniqueFd>> open_shared(const std::string& path, std::uint64_t size)
 {
@@ -73,14 +41,6 @@ load_blob(const std::string& path, const BlobLocation& blob, std::size_t limit, 
         );
     }
     return bytes;
-}
-
-Result<bool> is_there(const std::string& path)
-{
-    if (::access(path.c_str(), F_OK) == 0) {
-        return true;
-    }
-    return errno == ENOENT ? Result<bool>{false} : fail_errno(errno, path);
 }
 
 Result<Descriptor> find_in_index(const std::string& directory, const std::string& tag)
@@ -135,66 +95,6 @@ Result<RawManifest> load_manifest(const std::string& directory, const std::strin
     return raw;
 }
 
-Result<void> store_bytes(const std::string& directory, const Digest& digest, std::string_view bytes)
-{
-    auto ready = prepare_layout(directory);
-    return ready ? write_whole_file(layout_blob_path(directory, digest), bytes) : ready;
-}
-
-Result<void> store_manifest(
-    const std::string& directory,
-    const std::string& tag_or_digest,
-    const std::string& type,
-    const std::string& bytes,
-    const Digest& digest
-)
-{
-    const auto named = Digest::parse(tag_or_digest);
-    if (named && *named != digest) {
-        return fail(ErrorKind::kCorrupt, fmt::format("{}: manifest {} has other bytes", directory, tag_or_digest));
-    }
-    auto stored = store_bytes(directory, digest, bytes);
-    if (!stored) {
-        return stored;
-    }
-    LayoutEntry entry{.media_type = type, .digest = digest, .size = bytes.size(), .artifact_type = {}};
-    if (const auto parsed = parse_manifest(bytes, type)) {
-        if (const auto* manifest = std::get_if<Manifest>(&*parsed)) {
-            entry.artifact_type = manifest->artifact_type;
-        }
-    }
-    return add_to_layout_index(directory, entry, named ? std::string{} : tag_or_digest);
-}
-
-/// What a copy works on; shared with the worker, so that a cancelled push leaves it something to
-/// stand on.
-struct Copy {
-    UniqueFd from;
-    std::unique_ptr<LayoutFile> to;
-};
-
-Result<std::shared_ptr<Copy>> begin_copy(const std::string& directory, const Digest& digest, UniqueFd from)
-{
-    if (auto ready = prepare_layout(directory); !ready) {
-        return fail(std::move(ready.error()));
-    }
-    auto to = LayoutFile::create(layout_blob_path(directory, digest));
-    if (!to) {
-        return fail(std::move(to.error()));
-    }
-    auto copy = std::make_shared<Copy>();
-    copy->from = std::move(from);
-    copy->to = std::move(*to);
-    return copy;
-}
-
-Result<void> copy_step(Copy& copy, ByteRange range)
-{
-    std::vector<std::byte> buffer(static_cast<std::size_t>(range.size()));
-    auto got = read_exactly(copy.from.get(), buffer, range.begin());
-    return got ? copy.to->write(buffer) : got;
-}
-
 } // namespace
 
 OciLayout::OciLayout(EventLoop& loop, BufferGate& buffers, Sha256Function sha256)
@@ -204,7 +104,7 @@ OciLayout::OciLayout(EventLoop& loop, BufferGate& buffers, Sha256Function sha256
 Task<Result<void>> OciLayout::fetch(BlobLocation blob, ByteRange range, ChunkSink& sink, FetchTerms terms)
 {
     assert(!range.empty() && range.end() <= blob.size);
-    const auto directory = directory_of(blob.repository);
+    const auto directory = layout_directory(blob.repository);
     if (!directory) {
         co_return fail(directory.error());
     }
@@ -249,7 +149,7 @@ OciLayout::read(std::string path, BlobLocation blob, ByteRange range, ChunkSink&
 Task<Result<RawManifest>>
 OciLayout::fetch_manifest(std::string repository, std::string tag_or_digest, Deadline deadline)
 {
-    auto directory = directory_of(repository);
+    auto directory = layout_directory(repository);
     if (!directory) {
         co_return fail(std::move(directory.error()));
     }
@@ -263,7 +163,7 @@ OciLayout::fetch_manifest(std::string repository, std::string tag_or_digest, Dea
 
 Task<Result<std::string>> OciLayout::fetch_small_blob(BlobLocation blob, std::size_t limit, Deadline deadline)
 {
-    const auto directory = directory_of(blob.repository);
+    const auto directory = layout_directory(blob.repository);
     if (!directory) {
         co_return fail(directory.error());
     }
@@ -272,85 +172,6 @@ Task<Result<std::string>> OciLayout::fetch_small_blob(BlobLocation blob, std::si
     auto inner = workers_.run(loop_, std::move(job));
     auto bytes = co_await with_deadline(loop_, std::move(inner), deadline, std::move(path));
     co_return bytes;
-}
-
-Task<Result<bool>> OciLayout::blob_exists(std::string repository, Digest digest, Deadline deadline)
-{
-    auto directory = directory_of(repository);
-    if (!directory) {
-        co_return fail(std::move(directory.error()));
-    }
-    auto path = layout_blob_path(*directory, digest);
-    auto job = [path] { return is_there(path); };
-    auto inner = workers_.run(loop_, std::move(job));
-    auto there = co_await with_deadline(loop_, std::move(inner), deadline, std::move(path));
-    co_return there;
-}
-
-Task<Result<void>>
-OciLayout::push_blob(std::string repository, int fd, Digest digest, std::uint64_t size, PushProgress progress, Deadline)
-{
-    auto directory = directory_of(repository);
-    if (!directory) {
-        co_return fail(std::move(directory.error()));
-    }
-    // Our own descriptor: a worker may still read when the task has been cancelled and the caller's
-    // is closed.
-    UniqueFd from{kAdoptFd, ::fcntl(fd, F_DUPFD_CLOEXEC, 0)};
-    if (!from) {
-        co_return fail_errno(errno, repository);
-    }
-    auto begun = begin_copy(*directory, digest, std::move(from));
-    if (!begun) {
-        co_return fail(std::move(begun.error()));
-    }
-    const auto copy = std::move(*begun);
-    for (std::uint64_t done = 0; done < size;) {
-        const ByteRange step{done, std::min<std::uint64_t>(done + kCopyStep, size)};
-        auto job = [copy, step] { return copy_step(*copy, step); };
-        const auto moved = co_await workers_.run(loop_, std::move(job));
-        if (!moved) {
-            co_return fail(moved.error(), repository);
-        }
-        done = step.end();
-        if (progress) {
-            progress(done);
-        }
-    }
-    auto job = [copy] { return copy->to->commit(); };
-    auto committed = co_await workers_.run(loop_, std::move(job));
-    co_return committed;
-}
-
-Task<Result<void>> OciLayout::push_blob_bytes(std::string repository, std::string bytes, Digest digest, Deadline)
-{
-    auto directory = directory_of(repository);
-    if (!directory) {
-        co_return fail(std::move(directory.error()));
-    }
-    auto job = [path = std::move(*directory), content = std::move(bytes), digest] {
-        return store_bytes(path, digest, content);
-    };
-    auto stored = co_await workers_.run(loop_, std::move(job));
-    co_return stored;
-}
-
-Task<Result<void>> OciLayout::put_manifest(
-    std::string repository, std::string tag_or_digest, std::string media_type, std::string bytes, Deadline
-)
-{
-    auto directory = directory_of(repository);
-    if (!directory) {
-        co_return fail(std::move(directory.error()));
-    }
-    const auto digest = sha256_(as_byte_span(bytes));
-    auto job = [path = std::move(*directory),
-                name = std::move(tag_or_digest),
-                type = std::move(media_type),
-                content = std::move(bytes),
-                digest] { return store_manifest(path, name, type, content, digest); };
-    auto stored = co_await workers_.run(loop_, std::move(job));
-    co_return stored;
 }
 
 } // namespace sluice::fetcher

@@ -10,10 +10,9 @@ namespace sluice::fetcher {
 class BufferGate;
 
 /// Images in OCI image layout directories: `repository` is "oci:/path". Tags are
-/// org.opencontainers.image.ref.name annotations of index.json. Pushing makes the directory where
-/// it is missing, and replaces files by rename. On the loop's thread; workers open, read, hash and write. What is read
-/// is given up at the deadline, wherever the worker stands. Must outlive its tasks.
-class OciLayout final : public ImageSource {
+/// org.opencontainers.image.ref.name annotations of index.json. On the loop's thread; workers open, read and hash. What
+/// is read is given up at the deadline, wherever the worker stands. Must outlive its tasks.
+class OciLayout final : public BlobSource, public ImageSource {
 public:
     OciLayout(EventLoop& loop, BufferGate& buffers, Sha256Function sha256);
 
@@ -23,16 +22,6 @@ public:
     fetch_manifest(std::string repository, std::string tag_or_digest, Deadline deadline) override;
     [[nodiscard]] Task<Result<std::string>>
     fetch_small_blob(BlobLocation blob, std::size_t limit, Deadline deadline) override;
-
-    [[nodiscard]] Task<Result<bool>> blob_exists(std::string repository, Digest digest, Deadline deadline) override;
-    [[nodiscard]] Task<Result<void>> push_blob(
-        std::string repository, int fd, Digest digest, std::uint64_t size, PushProgress progress, Deadline deadline
-    ) override;
-    [[nodiscard]] Task<Result<void>>
-    push_blob_bytes(std::string repository, std::string bytes, Digest digest, Deadline deadline) override;
-    [[nodiscard]] Task<Result<void>> put_manifest(
-        std::string repository, std::string tag_or_digest, std::string media_type, std::string bytes, Deadline deadline
-    ) override;
 
 private:
     [[nodiscard]] Task<Result<void>>

@@ -92,16 +92,15 @@ TransferHandler::Data RangeRequest::on_data(std::span<const std::byte> data) noe
     skip_ -= skipped;
     data = data.subspan(static_cast<std::size_t>(skipped));
     const auto missing = parameters_.range.end() - stored_;
-    if (data.size() > missing) {
-        if (body_ == Body::kRange) {
-            refuse(ErrorKind::kCorrupt, "the body is longer than its Content-Range");
-            return Data::kAbort;
-        }
+    const bool too_long = data.size() > missing;
+    if (too_long) {
         data = data.first(static_cast<std::size_t>(missing));
     }
     store(data);
-    // Of a whole body, the rest is not ours: aborting is how libcurl is told to stop.
-    return have_all_ && body_ == Body::kWhole && stored_ < parameters_.total ? Data::kAbort : Data::kTaken;
+    // The rest is not ours, be it of a whole body or of one that is longer than its Content-Range. Aborting is how
+    // libcurl is told to stop; it drops the connection then.
+    const bool goes_on = body_ == Body::kWhole && stored_ < parameters_.total;
+    return too_long || (have_all_ && goes_on) ? Data::kAbort : Data::kTaken;
 }
 
 void RangeRequest::judge()

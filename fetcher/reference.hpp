@@ -27,6 +27,12 @@ struct Repository {
     friend bool operator==(const Repository&, const Repository&) = default;
 };
 
+/// Whether Repository::to_string() has printed the name of an image layout.
+[[nodiscard]] inline bool is_layout(std::string_view repository) noexcept
+{
+    return repository.starts_with("oci:");
+}
+
 /// An image's name as users write it: `[registry/]name[:tag][@digest]` or
 /// `oci:/path[:tag][@digest]`. Without a registry it is docker.io, without tag and digest the tag
 /// is "latest"; when both are given, the digest decides.

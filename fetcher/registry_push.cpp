@@ -35,6 +35,23 @@ Task<Result<bool>> RegistryPush::blob_exists(std::string repository, Digest dige
     co_return fail(status_error(response->status, response->body, what));
 }
 
+Task<Result<void>> RegistryPush::push_blob(
+    std::string repository, int fd, Digest digest, std::uint64_t size, PushProgress progress, Deadline deadline
+)
+{
+    HttpRequest body;
+    body.upload = HttpUpload{fd, size, std::move(progress)};
+    return upload(std::move(repository), std::move(body), digest, deadline);
+}
+
+Task<Result<void>>
+RegistryPush::push_blob_bytes(std::string repository, std::string bytes, Digest digest, Deadline deadline)
+{
+    HttpRequest body;
+    body.body = std::move(bytes);
+    return upload(std::move(repository), std::move(body), digest, deadline);
+}
+
 Task<Result<RegistryPush::Target>> RegistryPush::start_upload(Repository repository, Deadline deadline)
 {
     const auto what = fmt::format("{}: cannot start an upload", repository.to_string());

@@ -8,6 +8,7 @@
 #include "fetcher/url.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <fmt/format.h>
 #include <utility>
 
@@ -71,8 +72,12 @@ Result<milliseconds> RegistrySession::next_try(
         return fail(error);
     }
     const auto left = deadline.remaining();
-    if (retry_after && *delay >= left) {
-        return fail(error); // it has told us that there is no use in asking before
+    if (retry_after && std::max(*delay, *retry_after) >= left) { // there is no use in asking before
+        const auto seconds = std::chrono::ceil<std::chrono::seconds>(*retry_after).count();
+        return fail(
+            ErrorKind::kTimeout,
+            fmt::format("{}; it wants to be asked again in {} s, which is after the deadline", error.text(), seconds)
+        );
     }
     if (*delay >= left) {
         delay = left / 2; // the last tries come closer together

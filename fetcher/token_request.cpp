@@ -2,6 +2,7 @@
 #include "fetcher/token_request.hpp"
 
 #include "base/json.hpp"
+#include "base/secret.hpp"
 #include "base/text.hpp"
 #include "fetcher/url.hpp"
 
@@ -73,8 +74,11 @@ Result<void> check_realm(const std::string& realm, std::string_view registry_sch
 
 std::string basic_header(const Credential& credential)
 {
-    const auto plain = credential.username + ':' + credential.password;
-    return "Basic " + encode_base64(as_byte_span(plain));
+    Secret plain{credential.username.size() + 1 + credential.password.size()};
+    (void)plain.append(credential.username);
+    (void)plain.append(":");
+    (void)plain.append(credential.password);
+    return "Basic " + encode_base64(as_byte_span(plain.view()));
 }
 
 HttpRequest token_post(const AuthChallenge& challenge, const std::string& scope, const Credential& credential)

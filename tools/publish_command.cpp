@@ -4,6 +4,7 @@
 #include "base/text.hpp"
 #include "fetcher/reference.hpp"
 #include "fetcher/source.hpp"
+#include "fetcher/targets.hpp"
 #include "tools/passphrase.hpp"
 #include "tools/progress.hpp"
 #include "tools/text_table.hpp"
@@ -66,7 +67,8 @@ Result<PublishReport> run_publish(PublishRequest request, int& interrupted_by)
     const SignalSource on_terminate{loop, SIGTERM, [&] { interrupted_by = SIGTERM; }};
     WorkerPool workers{kWorkers, "publish"};
     BufferPool buffers{kBuffers, kBufferSize};
-    fetcher::Sources target{loop, registry_options(request), buffers, &trust::sha256};
+    fetcher::Sources sources{loop, registry_options(request), buffers, &trust::sha256};
+    fetcher::Targets targets{loop, sources, &trust::sha256};
 
     request.options.passphrase = [file = request.passphrase_file](const std::string& key) {
         return file.empty() ? ask_passphrase(key) : read_passphrase(file);
@@ -78,7 +80,8 @@ Result<PublishReport> run_publish(PublishRequest request, int& interrupted_by)
     std::optional<Result<PublishReport>> outcome;
     {
         TaskScope scope{loop};
-        const PublishContext context{loop, workers, target};
+        const auto& place = request.options.reference; // begins with its repository
+        const PublishContext context{loop, workers, sources.images(place), targets.images(place)};
         scope.spawn(deliver(context, std::move(request.options), progress, outcome));
         while (!outcome && interrupted_by == 0) {
             loop.run_once(kTurn);

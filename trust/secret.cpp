@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <openssl/crypto.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
@@ -42,46 +41,6 @@ Result<void> check_mode(int fd, const std::filesystem::path& file, const std::st
 }
 
 } // namespace
-
-Secret& Secret::operator=(Secret&& other) noexcept
-{
-    if (this != &other) {
-        cleanse();
-        text_ = std::move(other.text_);
-    }
-    return *this;
-}
-
-bool Secret::append(std::string_view more)
-{
-    if (text_.capacity() - text_.size() < more.size()) {
-        return false;
-    }
-    text_.insert(text_.end(), more.begin(), more.end());
-    return true;
-}
-
-void Secret::truncate(std::size_t size)
-{
-    if (size < text_.size()) {
-        OPENSSL_cleanse(text_.data() + size, text_.size() - size);
-        text_.resize(size);
-    }
-}
-
-ssize_t Secret::read_from(int fd)
-{
-    const auto before = text_.size();
-    text_.resize(text_.capacity()); // within the allocation: nothing moves
-    const auto count = ::read(fd, text_.data() + before, text_.size() - before);
-    text_.resize(before + static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
-    return count;
-}
-
-void Secret::cleanse() noexcept
-{
-    OPENSSL_cleanse(text_.data(), text_.size());
-}
 
 Result<Secret> read_secret_file(const std::filesystem::path& file, const std::string& what)
 {

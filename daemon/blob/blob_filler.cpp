@@ -214,7 +214,7 @@ Task<void> BlobFiller::run_fetch(ByteRange range, fetcher::FetchTerms terms)
 {
     auto outcome = co_await fetch_rest(range, terms);
     // Whoever joined this fetch later may wait longer than it was meant to take.
-    while (!outcome && outcome.error().kind() == ErrorKind::kTimeout) {
+    while (!outcome && ended_by(outcome.error(), terms.deadline)) {
         const auto later = longest_wait(range, terms.deadline);
         if (!later) {
             break;

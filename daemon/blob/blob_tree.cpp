@@ -117,15 +117,23 @@ Task<Result<void>> BlobTree::load_shared(trust::TreeRun run, Deadline deadline)
         bool own = false;
         auto start = [this, run, deadline, &own] {
             own = true; // called, if at all, before the run below suspends
-            return load(run, deadline);
+            return load_until(run, deadline);
         };
         const RunKey key{run.level, run.first};
         auto loaded = co_await loading_.run(key, std::move(start));
-        // The deadline that has passed may be that of whoever began the load.
-        if (loaded || own || loaded.error().kind() != ErrorKind::kTimeout || deadline.passed()) {
-            co_return loaded;
+        // Only somebody else's deadline is a reason to begin anew: all other failures would come again, to each of us.
+        if (loaded.outcome || own || !loaded.late || deadline.passed()) {
+            co_return std::move(loaded.outcome);
         }
     }
+}
+
+Task<BlobTree::Loaded> BlobTree::load_until(trust::TreeRun run, Deadline deadline)
+{
+    auto outcome = co_await load(run, deadline);
+    const bool late = !outcome && ended_by(outcome.error(), deadline);
+    Loaded loaded{std::move(outcome), late};
+    co_return loaded;
 }
 
 Result<std::vector<Digest>> BlobTree::expected(ByteRange data)

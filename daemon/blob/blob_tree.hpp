@@ -48,7 +48,14 @@ public:
 private:
     using RunKey = std::pair<unsigned, std::uint64_t>;
 
+    /// What whoever shares a load is told.
+    struct Loaded {
+        Result<void> outcome;
+        bool late = false; ///< it was the deadline of whoever began the load that ended it
+    };
+
     Task<Result<void>> load_shared(trust::TreeRun run, Deadline deadline);
+    Task<Loaded> load_until(trust::TreeRun run, Deadline deadline);
     Task<Result<void>> load(trust::TreeRun run, Deadline deadline);
     Task<Result<void>> fetch(trust::TreeRun run, Deadline deadline);
     Task<bool> load_from_disk(trust::TreeRun run);
@@ -57,7 +64,7 @@ private:
     const BlobInfo& blob_;
     Digest identity_;
     trust::MerkleTree tree_;
-    SingleFlight<RunKey, Result<void>> loading_;
+    SingleFlight<RunKey, Loaded> loading_;
 };
 
 } // namespace sluice::daemon

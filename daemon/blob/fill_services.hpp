@@ -39,6 +39,13 @@ struct FillServices {
     CacheSweep* sweep = nullptr; ///< looks at each file before it is opened; null: all are in order
 };
 
+/// Whether `why` is that `deadline` came too near, and no refusal: who has more time may try again then.
+[[nodiscard]] inline bool ended_by(const Error& why, const Deadline& deadline)
+{
+    constexpr milliseconds kLastMoments{150}; // the last pause between tries is not taken when less is left than this
+    return why.kind() == ErrorKind::kTimeout && deadline.remaining() < kLastMoments;
+}
+
 struct FillPolicy {
     milliseconds read_deadline{30'000}; ///< a READ is answered this long after it came, whatever has happened
     cache::ReadPolicy read;

@@ -187,11 +187,12 @@ Task<Result<cache::ImageRecord>> ImageService::examine(std::string reference, De
     if (!parsed) {
         co_return fail(parsed.error());
     }
-    const auto resolved = co_await parts_.source.resolve(*parsed, options_.platform, deadline);
+    auto& source = parts_.sources(parsed->repository.to_string());
+    const auto resolved = co_await source.resolve(*parsed, options_.platform, deadline);
     if (!resolved) {
         co_return fail(resolved.error());
     }
-    const auto verified = co_await verify_image(parts_.source, parts_.keys, *resolved, deadline);
+    const auto verified = co_await verify_image(source, parts_.keys, *resolved, deadline);
     if (!verified) {
         co_return fail(verified.error());
     }

@@ -40,7 +40,7 @@ public:
     struct Parts {
         EventLoop& loop;
         WorkerPool& workers;
-        fetcher::ImageSource& source;
+        fetcher::ImageRoute sources;
         const trust::KeyRing& keys;
         Catalogue& catalogue;
         Blobs& blobs;

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/image/layer_reaper.hpp"
 
-#include "base/error.hpp"
+#include "base/helper_process.hpp"
 #include "base/log.hpp"
 
-#include <array>
-#include <csignal>
 #include <fcntl.h>
 #include <fstream>
 #include <iterator>
-#include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include <utility>
 
 namespace sluice::daemon {
@@ -88,32 +86,22 @@ void LayerReaper::spawn()
     if (child_ != nullptr) {
         return;
     }
-    std::string command = "release-layers";
-    std::string option = "--layers-dir";
-    std::array<char*, 5> arguments{program_.data(), command.data(), option.data(), layers_dir_.data(), nullptr};
-    std::array<char*, 1> environment{nullptr};
-
-    // Signals are blocked in this process because the loop reads them; the child must get them as usual.
-    posix_spawnattr_t attributes;
-    posix_spawnattr_init(&attributes);
-    sigset_t none;
-    sigemptyset(&none);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-    pid_t pid = -1;
-    const int error = ::posix_spawn(&pid, program_.c_str(), nullptr, &attributes, arguments.data(), environment.data());
-    posix_spawnattr_destroy(&attributes);
-    if (error != 0) {
+    // It unmounts, and looks at the mount tables of all processes: that takes our capabilities.
+    const HelperProgram helper{
+        .arguments = {program_, "release-layers", "--layers-dir", layers_dir_},
+        .environment = {},
+        .errors = STDERR_FILENO,
+        .keeps_capabilities = true};
+    const auto pid = start_helper(helper);
+    if (!pid) {
         if (!std::exchange(complained_, true)) {
-            log::warning(
-                "cannot run {}: {}; unused layer mounts stay", program_, Error::from_errno(error, "posix_spawn").text()
-            );
+            log::warning("{}; unused layer mounts stay", pid.error().text());
         }
         schedule_.forget_last_look();
         return;
     }
     child_ = std::make_unique<ChildSource>(
-        loop_, pid, [this](int status) { ended(status); }, "reaper: end of its helper"
+        loop_, *pid, [this](int status) { ended(status); }, "reaper: end of its helper"
     );
 }
 

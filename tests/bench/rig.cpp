@@ -142,7 +142,7 @@ Rig::Rig(const Server& server, const daemon::FillPolicy& policy)
     : kernel_{dir_.path(), direct()}
     , policy_{policy}
     , sources_{loop_, plain_http(server.host()), buffers_, &trust::sha256}
-    , mirrors_{loop_, sources_}
+    , mirrors_{loop_, [this](const std::string& where) -> fetcher::BlobSource& { return sources_.blobs(where); }}
     , services_{loop_, workers_, mirrors_, nullptr, counters_, tree_budget_}
     , blobs_{services_, policy_}
     , device_{loop_, kernel_.io(), device_config(dir_.path())}

@@ -8,6 +8,7 @@
 #include "daemon/daemon.hpp"
 #include "fetcher/http_client.hpp"
 #include "fetcher/source.hpp"
+#include "fetcher/targets.hpp"
 #include "protocol/cookie_path.hpp"
 #include "tests/support/fake_kernel.hpp"
 #include "tests/support/loop_fixture.hpp"
@@ -76,7 +77,8 @@ struct World {
     {
         BufferPool pool{1 << 20, 64 * 1024};
         WorkerPool workers{1};
-        fetcher::Sources target{loop, {}, pool, &trust::sha256};
+        fetcher::Sources sources{loop, {}, pool, &trust::sha256};
+        fetcher::Targets targets{loop, sources, &trust::sha256};
         tools::PublishOptions options;
         options.reference = reference();
         options.key = dir.path() / key;
@@ -89,7 +91,9 @@ struct World {
             options.inputs.push_back(input);
             options.inputs.back().path = dir.path() / "upper";
         }
-        auto report = test::run_task(loop, tools::publish({loop, workers, target}, options, {}));
+        const tools::PublishContext context{
+            loop, workers, sources.images(options.reference), targets.images(options.reference)};
+        auto report = test::run_task(loop, tools::publish(context, options, {}));
         EXPECT_TRUE(report && *report) << (report ? report->error().text() : "no report");
         return report && *report ? **report : tools::PublishReport{};
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The programs as they are installed: sluiced without a kernel front end, a registry over HTTP, clients of other users.
+#include "fetcher/targets.hpp"
 #include "tests/integration/library_world.hpp"
 #include "tests/integration/process.hpp"
 #include "tests/support/fake_registry.hpp"
@@ -56,14 +57,17 @@ struct Node {
         WorkerPool workers{1};
         fetcher::RegistryOptions insecure;
         insecure.insecure = {registry.host()};
-        fetcher::Sources destination{loop, insecure, pool, &trust::sha256};
+        fetcher::Sources sources{loop, insecure, pool, &trust::sha256};
+        fetcher::Targets targets{loop, sources, &trust::sha256};
         tools::PublishOptions options;
         options.reference = reference();
         options.key = dir.path() / "key";
         tools::PublishInput input;
         input.path = dir.path() / "tree";
         options.inputs = {input};
-        const auto report = test::run_task(loop, tools::publish({loop, workers, destination}, options, {}));
+        const tools::PublishContext context{
+            loop, workers, sources.images(options.reference), targets.images(options.reference)};
+        const auto report = test::run_task(loop, tools::publish(context, options, {}));
         ASSERT_TRUE(report && *report);
         layer = (*report)->layers[0].digest;
         content = registry.blob(layer).value_or("").substr(0, (*report)->layers[0].erofs_size);

@@ -4,13 +4,16 @@
 // thing.
 #include "base/text.hpp"
 #include "fetcher/source.hpp"
+#include "fetcher/targets.hpp"
 #include "tests/support/loop_fixture.hpp"
 #include "tests/support/temp_dir.hpp"
+#include "trust/ca_store.hpp"
 #include "trust/hasher.hpp"
 
 #include <array>
 #include <csignal>
 #include <fcntl.h>
+#include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
 #include <gmock/gmock.h>
@@ -139,6 +142,7 @@ protected:
 
     void TearDown() override
     {
+        targets_.reset();
         sources_.reset();
         pool_.reset();
         loop_.reset();
@@ -179,7 +183,7 @@ protected:
         for (std::uint64_t part = 0; part < count; ++part) {
             const ByteRange range{part * 4096, (part + 1) * 4096};
             Sink sink;
-            const auto fetched = run(source().fetch(blob, range, sink, deadline()));
+            const auto fetched = run(source().blobs(blob.repository).fetch(blob, range, sink, deadline()));
             ASSERT_TRUE(fetched) << fetched.error().text();
             EXPECT_TRUE(sink.bytes == content.substr(range.begin(), range.size()));
         }
@@ -191,6 +195,14 @@ protected:
             sources_.emplace(*loop_, options_, *pool_, &trust::sha256);
         }
         return *sources_;
+    }
+
+    ImageTarget& target()
+    {
+        if (!targets_) {
+            targets_.emplace(*loop_, source(), &trust::sha256);
+        }
+        return targets_->images(repository());
     }
 
     template <typename T>
@@ -206,12 +218,17 @@ protected:
 
     static Deadline deadline() { return Deadline::after(milliseconds{25'000}); }
 
+    std::filesystem::path write_file(const std::string& name, const std::string& content)
+    {
+        return directory_.write(name, content);
+    }
+
     BlobLocation push(const std::string& content)
     {
         const auto digest = trust::sha256(as_byte_span(content));
         const auto file = directory_.write("blob", content);
         const UniqueFd fd{kAdoptFd, ::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
-        const auto pushed = run(source().push_blob(repository(), fd.get(), digest, content.size(), {}, deadline()));
+        const auto pushed = run(target().push_blob(repository(), fd.get(), digest, content.size(), {}, deadline()));
         EXPECT_TRUE(pushed) << pushed.error().text();
         return {repository(), digest, content.size()};
     }
@@ -225,6 +242,7 @@ private:
     std::optional<EventLoop> loop_;
     std::optional<BufferPool> pool_;
     std::optional<Sources> sources_;
+    std::optional<Targets> targets_;
 };
 
 std::string some_bytes(std::size_t size)
@@ -240,16 +258,16 @@ TEST_F(RealRegistry, ABlobThatWasPushedComesBackInRanges)
 {
     const auto content = some_bytes(5'000'000);
     const auto blob = push(content);
-    const auto there = run(source().blob_exists(repository(), blob.digest, deadline()));
+    const auto there = run(target().blob_exists(repository(), blob.digest, deadline()));
     ASSERT_TRUE(there) << there.error().text();
     EXPECT_TRUE(*there);
     for (const auto& range : {ByteRange{0, 4096}, ByteRange{1'000'000, 3'000'000}, ByteRange{4'999'000, 5'000'000}}) {
         Sink sink;
-        const auto fetched = run(source().fetch(blob, range, sink, deadline()));
+        const auto fetched = run(source().blobs(blob.repository).fetch(blob, range, sink, deadline()));
         ASSERT_TRUE(fetched) << fetched.error().text();
         EXPECT_TRUE(sink.bytes == content.substr(range.begin(), range.size())) << range.to_string();
     }
-    const auto nothing = run(source().blob_exists(repository(), trust::sha256({}), deadline()));
+    const auto nothing = run(target().blob_exists(repository(), trust::sha256({}), deadline()));
     ASSERT_TRUE(nothing) << nothing.error().text();
     EXPECT_FALSE(*nothing);
 }
@@ -276,7 +294,7 @@ TEST_F(RealRegistry, AnImageThatWasPushedResolves)
     const auto layer = push(some_bytes(8192));
     const std::string config = R"({"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}})";
     const auto config_digest = trust::sha256(as_byte_span(config));
-    ASSERT_TRUE(run(source().push_blob_bytes(repository(), config, config_digest, deadline())));
+    ASSERT_TRUE(run(target().push_blob_bytes(repository(), config, config_digest, deadline())));
     const auto text = fmt::format(
         R"({{"schemaVersion":2,"mediaType":"{}","config":{{"mediaType":"application/vnd.oci.image.config.v1+json",)"
         R"("digest":"{}","size":{}}},"layers":[{{"mediaType":"application/vnd.erofs","digest":"{}","size":{}}}]}})",
@@ -287,20 +305,43 @@ TEST_F(RealRegistry, AnImageThatWasPushedResolves)
         layer.size
     );
     const auto put =
-        run(source().put_manifest(repository(), "v1", std::string{media_type::kOciManifest}, text, deadline()));
+        run(target().put_manifest(repository(), "v1", std::string{media_type::kOciManifest}, text, deadline()));
     ASSERT_TRUE(put) << put.error().text();
     auto reference = Reference::parse(repository() + ":v1");
     ASSERT_TRUE(reference);
-    const auto resolved = run(source().resolve(*reference, host_platform(), deadline()));
+    const auto resolved = run(source().images(repository()).resolve(*reference, host_platform(), deadline()));
     ASSERT_TRUE(resolved) << resolved.error().text();
     EXPECT_EQ(resolved->bytes, text);
     EXPECT_EQ(resolved->digest, trust::sha256(as_byte_span(text)));
-    const auto bytes = run(source().fetch_small_blob(resolved->locate(resolved->manifest.config), 10'000, deadline()));
+    const auto bytes = run(
+        source().images(repository()).fetch_small_blob(resolved->locate(resolved->manifest.config), 10'000, deadline())
+    );
     ASSERT_TRUE(bytes) << bytes.error().text();
     EXPECT_EQ(*bytes, config);
-    const auto none = run(source().fetch_manifest(repository(), "sha256-none.sig", deadline()));
+    const auto none = run(source().images(repository()).fetch_manifest(repository(), "sha256-none.sig", deadline()));
     ASSERT_FALSE(none);
     EXPECT_EQ(none.error().kind(), ErrorKind::kNotFound);
+}
+
+TEST_F(RealRegistry, AuthoritiesAreReadOnceForAllConnections)
+{
+    std::filesystem::copy_file(path("cert.pem"), path("authority.pem"));
+    const auto store = trust::CaStore::load(path("authority.pem"));
+    ASSERT_TRUE(store) << store.error().text();
+    std::filesystem::remove(path("authority.pem"));
+    options_.http.ca_file.clear();
+    options_.http.authorities = [&store](void* context) { return store->install(context); };
+    const auto blob = push("believed");
+    const auto bytes = run(source().images(repository()).fetch_small_blob(blob, 100, deadline()));
+    ASSERT_TRUE(bytes) << bytes.error().text();
+    EXPECT_EQ(*bytes, "believed");
+}
+
+TEST_F(RealRegistry, AFileWithoutCertificatesIsNoAuthority)
+{
+    const auto store = trust::CaStore::load(write_file("empty.pem", "nothing here"));
+    ASSERT_FALSE(store);
+    EXPECT_THAT(store.error().text(), ::testing::HasSubstr("empty.pem"));
 }
 
 TEST_F(RealRegistry, ACertificateOfAnUnknownAuthorityIsRefused)
@@ -313,7 +354,8 @@ TEST_F(RealRegistry, ACertificateOfAnUnknownAuthorityIsRefused)
     BufferPool pool{4 * kBuffer, kBuffer};
     {
         Sources other{loop, strict, pool, &trust::sha256};
-        const auto raw = test::run_task(loop, other.fetch_manifest(repository(), "v1", deadline()));
+        const auto raw =
+            test::run_task(loop, other.images(repository()).fetch_manifest(repository(), "v1", deadline()));
         ASSERT_TRUE(raw);
         ASSERT_FALSE(*raw);
         EXPECT_EQ(raw->error().kind(), ErrorKind::kDenied);

@@ -45,6 +45,8 @@ FENCES = (
 WRAPPED = {"mutex": "base/mutex.hpp", "shared_mutex": "base/mutex.hpp", "condition_variable": "base/mutex.hpp"}
 # Fakes and measurements need servers and references of their own; unit tests don't.
 FREE = ("tests/support", "tests/integration", "tests/bench")
+# What writes images is for publishing: the daemon only reads.
+PUSHING = tuple(f"fetcher/{name}.hpp" for name in ("image_target", "layout_push", "registry_push", "targets"))
 GENERATED = ("sluice_config.h",)
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
@@ -72,6 +74,8 @@ def own_include_fault(path, included, root):
         return f"{path.parts[0]}/ must not include {top}/ ({included})"
     if top == "lib" and path.parts[0] not in ("lib", "tests") and target.suffix != ".h":
         return f"of lib/ others may include the C header only, not {included}"
+    if path.parts[0] == "daemon" and included in PUSHING:
+        return f"daemon/ only reads images; what writes them belongs to tools/ ({included})"
     if path.parts[0] == "daemon" and top == "daemon":
         return room_fault(path, target, included)
     return None

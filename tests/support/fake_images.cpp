@@ -170,26 +170,6 @@ Task<Result<std::string>> FakeImageSource::fetch_small_blob(fetcher::BlobLocatio
     co_return found->second;
 }
 
-Task<Result<bool>> FakeImageSource::blob_exists(std::string, Digest digest, Deadline)
-{
-    co_return blobs_.contains(digest);
-}
-
-Task<Result<void>> FakeImageSource::push_blob(std::string, int, Digest, std::uint64_t, fetcher::PushProgress, Deadline)
-{
-    co_return fail(ErrorKind::kUnsupported, "this place takes nothing");
-}
-
-Task<Result<void>> FakeImageSource::push_blob_bytes(std::string, std::string, Digest, Deadline)
-{
-    co_return fail(ErrorKind::kUnsupported, "this place takes nothing");
-}
-
-Task<Result<void>> FakeImageSource::put_manifest(std::string, std::string, std::string, std::string, Deadline)
-{
-    co_return fail(ErrorKind::kUnsupported, "this place takes nothing");
-}
-
 std::string ErofsBytes::bytes() const
 {
     auto image = pattern(blocks, seed);

@@ -19,7 +19,7 @@
 namespace sluice::test {
 
 /// Serves manifests and blobs from memory, at once or when released. Loop thread only.
-class FakeImageSource final : public fetcher::ImageSource {
+class FakeImageSource final : public fetcher::BlobSource, public fetcher::ImageSource {
 public:
     FakeImageSource(EventLoop& loop, BufferPool& pool) : loop_{loop}, pool_{pool} {}
 
@@ -51,21 +51,6 @@ public:
     fetch_manifest(std::string repository, std::string tag_or_digest, Deadline deadline) override;
     Task<Result<std::string>>
     fetch_small_blob(fetcher::BlobLocation blob, std::size_t limit, Deadline deadline) override;
-
-    Task<Result<bool>> blob_exists(std::string repository, Digest digest, Deadline deadline) override;
-    Task<Result<void>> push_blob(
-        std::string repository,
-        int fd,
-        Digest digest,
-        std::uint64_t size,
-        fetcher::PushProgress progress,
-        Deadline deadline
-    ) override;
-    Task<Result<void>>
-    push_blob_bytes(std::string repository, std::string bytes, Digest digest, Deadline deadline) override;
-    Task<Result<void>> put_manifest(
-        std::string repository, std::string tag_or_digest, std::string type, std::string bytes, Deadline deadline
-    ) override;
 
 private:
     [[nodiscard]] std::optional<Error> ask(std::string what);

@@ -44,7 +44,7 @@ void reset_connection(int fd)
 
 } // namespace
 
-FakeRegistry::FakeRegistry(Sha256Function sha256)
+FakeRegistry::FakeRegistry(Sha256Function sha256, std::uint16_t port)
     : sha256_{sha256}
     , listener_{check_fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket")}
     , stop_{check_fd(::eventfd(0, EFD_CLOEXEC), "eventfd")}
@@ -52,7 +52,10 @@ FakeRegistry::FakeRegistry(Sha256Function sha256)
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(port);
     socklen_t size = sizeof address;
+    const int yes = 1;
+    ::setsockopt(listener_.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     if (::bind(listener_.get(), as_address(address), size) != 0 || ::listen(listener_.get(), kBacklog) != 0 ||
         ::getsockname(listener_.get(), as_address(address), &size) != 0) {
         throw std::system_error{errno, std::system_category(), "fake registry"};
@@ -146,6 +149,7 @@ std::optional<Fault> FakeRegistry::next_fault(const FakeHttpRequest& request)
             continue;
         }
         auto fault = it->fault;
+        ++struck_;
         if (it->times != kForever && --it->times == 0) {
             scripts_.erase(it);
         }
@@ -181,8 +185,10 @@ bool FakeRegistry::answer_one(FakeHttpStream& stream, int fd, const FakeHttpRequ
     if (const auto delay = delay_.load(); delay.count() > 0) {
         std::this_thread::sleep_for(delay);
     }
+    if (fault.reset || fault.reset_at_end) {
+        reset_connection(fd); // whenever it is closed
+    }
     if (fault.reset) {
-        reset_connection(fd);
         return false;
     }
     if (fault.garbage) {
@@ -209,12 +215,13 @@ bool FakeRegistry::answer_one(FakeHttpStream& stream, int fd, const FakeHttpRequ
         head += line + "\r\n";
     }
     head += fault.no_length ? std::string{"Connection: close\r\n"}
-                            : fmt::format("Content-Length: {}\r\n", answer.part.size());
+                            : fmt::format("Content-Length: {}\r\n", answer.part.size() + fault.extra);
     head += "\r\n";
     if (!stream.send(head)) {
         return false;
     }
-    return request.method == "HEAD" || (send_body(stream, answer, fault) && !fault.no_length);
+    return request.method == "HEAD" ||
+           (send_body(stream, answer, fault) && stream.send(std::string(fault.extra, 'x')) && !fault.no_length);
 }
 
 bool FakeRegistry::send_body(FakeHttpStream& stream, const Answer& answer, const Fault& fault)

@@ -29,12 +29,14 @@ struct Fault {
     std::vector<std::string> headers; ///< further "Name: value" lines
     std::string body;
     std::optional<std::uint64_t> truncate_after; ///< bytes of the body, then the connection is closed
+    std::size_t extra = 0;                       ///< bytes more behind the body, counted in Content-Length
     std::optional<std::uint64_t> flip_at;        ///< offset in the body of a byte that comes wrong
     std::optional<std::string> content_range;    ///< another one; empty: none at all
     bool ignore_range = false;                   ///< 200 and the whole blob
     bool no_length = false;                      ///< no Content-Length; the connection's end is the body's
     bool hold = false;                           ///< wait for release()
     bool hang = false;                           ///< wait for the end of the registry
+    bool reset_at_end = false;                   ///< the connection's end is a reset
     bool reset = false;                          ///< the connection is reset without an answer
     bool garbage = false;                        ///< something that is no HTTP, then the end of the connection
     std::size_t trickle = 0;                     ///< bytes at a time, with a pause of a few milliseconds between them
@@ -45,7 +47,8 @@ public:
     static constexpr unsigned kForever = ~0U;
 
     /// `sha256` names what is pushed and added; any function will do where no other party computes digests.
-    explicit FakeRegistry(Sha256Function sha256);
+    /// `port` 0: any that is free.
+    explicit FakeRegistry(Sha256Function sha256, std::uint16_t port = 0);
     FakeRegistry(const FakeRegistry&) = delete;
     FakeRegistry& operator=(const FakeRegistry&) = delete;
     ~FakeRegistry();
@@ -83,6 +86,8 @@ public:
     [[nodiscard]] std::vector<FakeHttpRequest> requests() const;
     [[nodiscard]] std::size_t count_requests(const std::string& path_part) const;
     [[nodiscard]] std::size_t connections() const;
+    /// How many answers a script has spoilt.
+    [[nodiscard]] std::size_t faults_struck() const;
     /// How many requests wait for release().
     [[nodiscard]] std::size_t held() const;
 
@@ -136,6 +141,7 @@ private:
     Condition changed_;
     std::list<Connection> connections_ SLUICE_GUARDED_BY(mutex_);
     std::size_t accepted_ SLUICE_GUARDED_BY(mutex_) = 0;
+    std::size_t struck_ SLUICE_GUARDED_BY(mutex_) = 0;
     std::map<Digest, FakeContent> blobs_ SLUICE_GUARDED_BY(mutex_);
     std::map<std::string, Manifest> manifests_ SLUICE_GUARDED_BY(mutex_); // by "repository/manifests/name"
     std::vector<Script> scripts_ SLUICE_GUARDED_BY(mutex_);

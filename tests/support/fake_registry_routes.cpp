@@ -143,6 +143,12 @@ std::size_t FakeRegistry::count_requests(const std::string& path_part) const
     return static_cast<std::size_t>(std::ranges::count_if(log_, has_it));
 }
 
+std::size_t FakeRegistry::faults_struck() const
+{
+    const MutexLock lock{mutex_};
+    return struck_;
+}
+
 std::size_t FakeRegistry::connections() const
 {
     const MutexLock lock{mutex_};

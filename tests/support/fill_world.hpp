@@ -5,6 +5,7 @@
 #include "daemon/blob/tree_budget.hpp"
 #include "tests/support/fake_blob.hpp"
 #include "tests/support/loop_fixture.hpp"
+#include "tests/support/only.hpp"
 
 #include <cstdint>
 #include <map>
@@ -63,7 +64,7 @@ struct FillWorld {
     FakeSource source{loop, buffers};
     daemon::Counters counters;
     daemon::TreeBudget budget{16U << 20};
-    fetcher::MirrorSet mirrors{loop, source};
+    fetcher::MirrorSet mirrors{loop, test::only(source)};
     daemon::FillServices services{loop, workers, mirrors, nullptr, counters, budget};
     daemon::FillPolicy policy;
     std::shared_ptr<MemoryHandle> handle;

@@ -7,6 +7,7 @@
 
 #include "base/text.hpp"
 #include "fetcher/image_source.hpp"
+#include "fetcher/image_target.hpp"
 #include "fetcher/manifest.hpp"
 #include "fetcher/reference.hpp"
 #include "tools/publish/oci_documents.hpp"
@@ -272,7 +273,7 @@ Task<Result<void>> Publisher::push_documents()
 // The signature manifest that is there already, or nothing.
 Task<Result<std::string>> Publisher::existing_signatures(std::string tag)
 {
-    auto found = co_await context_.target.fetch_manifest(repository_, std::move(tag), small_deadline());
+    auto found = co_await context_.source.fetch_manifest(repository_, std::move(tag), small_deadline());
     if (found) {
         co_return std::move(found->bytes);
     }

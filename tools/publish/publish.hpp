@@ -17,7 +17,8 @@
 
 namespace sluice::fetcher {
 class ImageSource;
-}
+class ImageTarget;
+} // namespace sluice::fetcher
 
 namespace sluice::tools {
 
@@ -87,7 +88,8 @@ struct PublishReport {
 struct PublishContext {
     EventLoop& loop;
     WorkerPool& workers;
-    fetcher::ImageSource& target;
+    fetcher::ImageSource& source; ///< the same place as the target
+    fetcher::ImageTarget& target;
 };
 
 /// Makes layers of the inputs (mkfs.erofs, hash tree, chunk index), pushes them with their

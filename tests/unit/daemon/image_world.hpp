@@ -5,6 +5,7 @@
 #include "daemon/image/image_service.hpp"
 #include "tests/support/fake_images.hpp"
 #include "tests/support/loop_fixture.hpp"
+#include "tests/support/only.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/unit/trust/test_keys.hpp"
 
@@ -54,7 +55,8 @@ protected:
         ASSERT_TRUE(opened) << opened.error().text();
         store = std::move(*opened);
         images = std::make_unique<ImageService>(
-            ImageService::Parts{loop, workers, source, keys, *catalogue, *blobs, *store, &trees}, options
+            ImageService::Parts{loop, workers, test::only_images(source), keys, *catalogue, *blobs, *store, &trees},
+            options
         );
         const auto loaded = images->load();
         ASSERT_TRUE(loaded) << loaded.error().text();
@@ -118,7 +120,7 @@ protected:
     test::FakeImageSource source{loop, buffers};
     Counters counters;
     TreeBudget budget{16U << 20};
-    fetcher::MirrorSet mirrors{loop, source};
+    fetcher::MirrorSet mirrors{loop, test::only(source)};
     FillServices services{
         loop,
         workers,

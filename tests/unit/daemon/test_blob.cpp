@@ -5,6 +5,7 @@
 #include "daemon/blob/tree_budget.hpp"
 #include "tests/support/fake_blob.hpp"
 #include "tests/support/loop_fixture.hpp"
+#include "tests/support/only.hpp"
 #include "tests/support/temp_dir.hpp"
 
 #include <gmock/gmock.h>
@@ -71,7 +72,7 @@ protected:
         test::FakeSource source{loop, buffers};
         Counters counters;
         TreeBudget budget{16U << 20};
-        fetcher::MirrorSet mirrors{loop, source};
+        fetcher::MirrorSet mirrors{loop, test::only(source)};
         FillServices services{
             loop,
             workers,

@@ -137,14 +137,29 @@ TEST_F(BlobFillerTest, AReaderWhoJoinsAnOlderFetchHasItsOwnTime)
         return data && tries++ == 0 ? std::optional{Error{ErrorKind::kTimeout, "too slow"}} : std::nullopt;
     };
     world_->source.hold();
+    world_->policy.read_deadline = milliseconds{100};
     const auto first = read({4096, 8192});
-    const auto second = read({4096, 8192}); // its deadline comes later
+    world_->policy.read_deadline = milliseconds{30'000};
+    const auto second = read({4096, 8192});
     world_->source.release();
     wait_for(first);
     wait_for(second);
     EXPECT_TRUE(holds({4096, 8192}));
     EXPECT_EQ(tries, 2U);
-    EXPECT_EQ(world_->counters.reads_failed, 0U);
+}
+
+TEST_F(BlobFillerTest, ARegistryThatWantsToBeLeftAloneIsAskedOnceForAllWhoWait)
+{
+    world_->source.fault = [](auto&, ByteRange) { return Error{ErrorKind::kTimeout, "429; again in 3600 s"}; };
+    world_->source.hold();
+    const auto first = read({0, 4096});
+    const auto second = read({8192, 12'288}); // a fetch of its own, and the same piece of the tree
+    ASSERT_TRUE(test::run_until(world_->loop, [&] { return world_->filler->bytes_in_flight() == 8192; }));
+    world_->source.release();
+    for (const auto message : {first, second}) {
+        EXPECT_THAT(failure_of(message).text(), HasSubstr("again in 3600 s"));
+    }
+    EXPECT_EQ(world_->source.fetched.size(), 1U);
 }
 
 TEST_F(BlobFillerTest, AHoleThatSomebodyPunchedIsFilledAgain)

@@ -3,6 +3,7 @@
 #include "daemon/blob/tree_budget.hpp"
 #include "tests/support/fake_blob.hpp"
 #include "tests/support/loop_fixture.hpp"
+#include "tests/support/only.hpp"
 
 #include <gmock/gmock.h>
 
@@ -39,7 +40,7 @@ protected:
     test::FakeSource source_{loop_, buffers_};
     Counters counters_;
     TreeBudget budget_{16U << 20};
-    fetcher::MirrorSet mirrors_{loop_, source_};
+    fetcher::MirrorSet mirrors_{loop_, test::only(source_)};
     FillServices services_{loop_, workers_, mirrors_, nullptr, counters_, budget_};
     test::FakeBlob blob_{64}; // its tree is one block
     Deadline far_ = Deadline::after(std::chrono::hours{1});

@@ -6,6 +6,7 @@
 #include "protocol/prepopulate.hpp"
 #include "tests/support/fake_blob.hpp"
 #include "tests/support/loop_fixture.hpp"
+#include "tests/support/only.hpp"
 #include "tests/support/temp_dir.hpp"
 
 #include <fcntl.h>
@@ -216,7 +217,7 @@ TEST_F(CacheSweepTest, ABlobIsOpenedOnlyBehindTheLookAtItsFile)
     test::FakeSource source{loop, buffers};
     Counters counters;
     TreeBudget budget{16U << 20};
-    fetcher::MirrorSet mirrors{loop, source};
+    fetcher::MirrorSet mirrors{loop, test::only(source)};
     FilePlace at{dir.path(), dir.path() / "private", kVolume};
     FillServices services{loop, workers, mirrors, nullptr, counters, budget, nullptr, std::move(at), &sweep};
     FillPolicy policy;

@@ -3,6 +3,7 @@
 
 #include "base/text.hpp"
 #include "fetcher/source.hpp"
+#include "fetcher/targets.hpp"
 #include "tests/support/fake_registry.hpp"
 #include "tests/support/loop_fixture.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -84,6 +85,7 @@ protected:
 
     void TearDown() override
     {
+        targets.reset();
         sources.reset();
         storage.reset();
         registry.reset();
@@ -101,6 +103,18 @@ protected:
         return *sources;
     }
 
+    ImageSource& images() { return source().images(repository()); }
+
+    ImageTarget& target(const std::string& where)
+    {
+        if (!targets) {
+            targets.emplace(*loop, source(), &fake_sha256);
+        }
+        return targets->images(where);
+    }
+
+    ImageTarget& target() { return target(repository()); }
+
     [[nodiscard]] std::string repository() const { return registry->host() + "/team/app"; }
 
     BlobLocation add_blob(const std::string& bytes)
@@ -112,7 +126,7 @@ protected:
 
     Result<void> fetch(const BlobLocation& blob, ByteRange range, ChunkSink& sink)
     {
-        auto outcome = test::run_task(*loop, source().fetch(blob, range, sink, deadline()));
+        auto outcome = test::run_task(*loop, source().blobs(blob.repository).fetch(blob, range, sink, deadline()));
         return outcome ? std::move(*outcome) : fail(ErrorKind::kInternal, "the task did not end");
     }
 
@@ -126,6 +140,7 @@ protected:
     std::optional<test::FakeRegistry> registry;
     std::optional<test::FakeRegistry> storage;
     std::optional<Sources> sources;
+    std::optional<Targets> targets;
 };
 
 } // namespace sluice::fetcher

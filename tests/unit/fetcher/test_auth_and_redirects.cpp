@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "tests/support/heap_scan.hpp"
 #include "tests/unit/fetcher/one_blob_fixture.hpp"
 
 #include <fmt/format.h>
@@ -74,7 +75,9 @@ TEST_F(AuthAndRedirects, ManyAtOnceShareOneToken)
 
     for (int i = 0; i < kFetches; ++i) {
         sinks.push_back(std::make_unique<CollectingSink>(0));
-        scope.spawn(count_success(source().fetch(blob, {0, 4096}, *sinks.back(), deadline()), succeeded));
+        scope.spawn(
+            count_success(source().blobs(blob.repository).fetch(blob, {0, 4096}, *sinks.back(), deadline()), succeeded)
+        );
     }
     ASSERT_TRUE(test::run_until(*loop, [&] {
         return registry->held() == 1 && registry->count_requests("/blobs/") == options.http.connections_per_host;
@@ -96,9 +99,12 @@ TEST_F(AuthAndRedirects, TheLeaderOfATokenMayBeCancelled)
     TaskScope follower{*loop};
     {
         TaskScope leader{*loop};
-        leader.spawn(count_success(source().fetch(blob, {0, 4096}, first, deadline()), succeeded));
+        leader.spawn(count_success(source().blobs(blob.repository).fetch(blob, {0, 4096}, first, deadline()), succeeded)
+        );
         ASSERT_TRUE(test::run_until(*loop, [&] { return registry->held() == 1; }));
-        follower.spawn(count_success(source().fetch(blob, {0, 4096}, second, deadline()), succeeded));
+        follower.spawn(
+            count_success(source().blobs(blob.repository).fetch(blob, {0, 4096}, second, deadline()), succeeded)
+        );
         ASSERT_TRUE(test::run_until(*loop, [&] { return registry->count_requests("/blobs/") == 2; }));
         loop->run_once(milliseconds{1});
     }
@@ -152,9 +158,38 @@ TEST_F(AuthAndRedirects, BasicAuthenticationUsesTheConfiguredPassword)
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().kind(), ErrorKind::kDenied);
     EXPECT_THAT(refused.error().text(), HasSubstr("name and password"));
+    targets.reset();
     sources.reset();
     write_credentials("alice", "pass:word");
     ASSERT_TRUE(fetch_some());
+}
+
+TEST_F(AuthAndRedirects, AMissingHelperIsNamedWithTheFileThatWantsIt)
+{
+    registry->require_basic("alice", "secret");
+    options.credentials_file = directory.write("config.json", R"({"credsStore":"nowhere-to-be-found"})");
+    const auto refused = fetch_some();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind(), ErrorKind::kDenied);
+    EXPECT_THAT(refused.error().text(), HasSubstr("config.json"));
+    EXPECT_THAT(refused.error().text(), HasSubstr("docker-credential-nowhere-to-be-found"));
+}
+
+TEST_F(AuthAndRedirects, NoTokenIsLeftInMemory)
+{
+    constexpr std::string_view kMasked = "pl_}wRv|Z|_`w' y\\{%;gpr|fagl8az~p{;\"\"\"";
+    registry->require_bearer();
+    options.credentials_file = directory.write(
+        "config.json",
+        fmt::format(R"({{"auths":{{"{}":{{"registrytoken":"{}"}}}}}})", registry->host(), test::unmask(kMasked))
+    );
+    EXPECT_EQ(fetch_some().error().kind(), ErrorKind::kDenied) << "the registry knows no such token";
+    EXPECT_EQ(registry->requests().back().header("authorization"), "Bearer " + test::unmask(kMasked));
+    EXPECT_EQ(registry->count_requests("/token"), 0U);
+    targets.reset();
+    sources.reset();
+    registry.reset();
+    EXPECT_FALSE(test::heap_holds(kMasked));
 }
 
 TEST_F(AuthAndRedirects, APasswordThatIsRefusedEndsIt)
@@ -225,6 +260,24 @@ TEST_F(AuthAndRedirects, RedirectsInCirclesEnd)
     EXPECT_EQ(registry->requests().size(), 6U);
 }
 
+TEST_F(AuthAndRedirects, ACircleIsNotRemembered)
+{
+    const auto there = fmt::format("Location: /v2/other/app/blobs/{}", blob.digest.to_string());
+    registry->script("/team/app/blobs/", Fault{.status = 302, .headers = {there}});
+    registry->script("/other/app/blobs/", Fault{.status = 302, .headers = {there}}, FakeRegistry::kForever);
+    ASSERT_FALSE(fetch_some());
+    EXPECT_TRUE(fetch_some()) << "the registry itself is asked again, and has the blob by now";
+}
+
+TEST_F(AuthAndRedirects, ARememberedPlaceThatLeadsInCirclesIsAskedForAnew)
+{
+    const auto there = fmt::format("Location: /v2/other/app/blobs/{}", blob.digest.to_string());
+    registry->script("/team/app/blobs/", Fault{.status = 302, .headers = {there}});
+    ASSERT_TRUE(fetch_some());
+    registry->script("/other/app/blobs/", Fault{.status = 302, .headers = {there}}, FakeRegistry::kForever);
+    EXPECT_TRUE(fetch_some());
+}
+
 TEST_F(AuthAndRedirects, ARedirectWithinTheRegistryKeepsTheAuthorization)
 {
     registry->require_basic("alice", "secret");
@@ -241,7 +294,7 @@ TEST_F(AuthAndRedirects, SmallRequestsFollowTooAndDropTheAuthorization)
     registry->require_basic("alice", "secret");
     write_credentials("alice", "secret");
     registry->redirect_blobs(*storage, "?sig=1");
-    const auto bytes = test::run_task(*loop, source().fetch_small_blob(blob, 1'000'000, deadline()));
+    const auto bytes = test::run_task(*loop, images().fetch_small_blob(blob, 1'000'000, deadline()));
     ASSERT_TRUE(bytes && *bytes);
     EXPECT_TRUE(**bytes == content);
     EXPECT_EQ(storage->requests().at(0).header("authorization"), "");

@@ -32,7 +32,7 @@ TEST_F(BackPressure, AnEmptyPoolPausesAndAReturnedBufferResumes)
     CollectingSink sink{0};
     sink.keep = true;
     TaskScope scope{*loop};
-    scope.spawn(Run::it(source().fetch(blob, {0, content.size()}, sink, deadline()), succeeded));
+    scope.spawn(Run::it(source().blobs(blob.repository).fetch(blob, {0, content.size()}, sink, deadline()), succeeded));
     while (!scope.empty()) {
         ASSERT_TRUE(test::run_until(*loop, [&] { return sink.kept.size() == 2 || scope.empty(); }));
         EXPECT_LE(pool->bytes_taken(), 2 * kBuffer);
@@ -51,7 +51,7 @@ TEST_F(BackPressure, ManyTransfersShareTwoBuffers)
     for (std::size_t i = 0; i < kFetches; ++i) {
         const ByteRange range{(i % 8) * 1000, 8 * kBuffer + i * 777};
         sinks.push_back(std::make_unique<CollectingSink>(range.begin()));
-        scope.spawn(Run::it(source().fetch(blob, range, *sinks.back(), deadline()), succeeded));
+        scope.spawn(Run::it(source().blobs(blob.repository).fetch(blob, range, *sinks.back(), deadline()), succeeded));
     }
     ASSERT_TRUE(test::run_until(*loop, [&] { return scope.empty(); }));
     EXPECT_EQ(succeeded, static_cast<int>(kFetches));
@@ -68,7 +68,9 @@ TEST_F(BackPressure, CancellingAPausedTransferGivesAllBack)
     hoarder.keep = true;
     {
         TaskScope scope{*loop};
-        scope.spawn(Run::it(source().fetch(blob, {0, content.size()}, hoarder, deadline()), succeeded));
+        scope.spawn(
+            Run::it(source().blobs(blob.repository).fetch(blob, {0, content.size()}, hoarder, deadline()), succeeded)
+        );
         ASSERT_TRUE(test::run_until(*loop, [&] { return hoarder.kept.size() == 2; }));
         // Lets it run into the empty pool.
         for (int i = 0; i < 20; ++i) {

@@ -198,7 +198,10 @@ TEST_F(CredentialHelper, ThatFailsIsNamed)
 
 TEST_F(CredentialHelper, ThatIsMissingIsNamed)
 {
-    EXPECT_THAT(ask().error().text(), HasSubstr("docker-credential-test"));
+    const auto asked = ask();
+    ASSERT_FALSE(asked);
+    EXPECT_EQ(asked.error().kind(), ErrorKind::kDenied);
+    EXPECT_THAT(asked.error().text(), HasSubstr("docker-credential-test: there is no such program"));
 }
 
 TEST_F(CredentialHelper, ThatHangsIsKilledAtTheDeadline)

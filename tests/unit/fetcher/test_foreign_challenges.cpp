@@ -67,7 +67,7 @@ TEST_F(ForeignChallenges, AManifestsRedirectTargetIsToldNothing)
             storage->require_basic("any", "body");
         }
         lead_astray("/manifests/", "/v2/team/app/manifests/v1");
-        const auto raw = test::run_task(*loop, source().fetch_manifest(repository(), "v1", deadline()));
+        const auto raw = test::run_task(*loop, images().fetch_manifest(repository(), "v1", deadline()));
         ASSERT_TRUE(raw && !*raw);
         expect_denied(raw->error());
         EXPECT_THAT(raw->error().text(), HasSubstr(storage->host()));
@@ -88,7 +88,7 @@ TEST_F(ForeignChallenges, ABlobsRedirectTargetIsToldNothing)
 TEST_F(ForeignChallenges, ASmallBlobsRedirectTargetIsToldNothing)
 {
     lead_astray("/blobs/", blob_path());
-    const auto bytes = test::run_task(*loop, source().fetch_small_blob(blob, 1'000'000, deadline()));
+    const auto bytes = test::run_task(*loop, images().fetch_small_blob(blob, 1'000'000, deadline()));
     ASSERT_TRUE(bytes && !*bytes);
     expect_denied(bytes->error());
     expect_nothing_told();
@@ -100,7 +100,7 @@ TEST_F(ForeignChallenges, WhereAnUploadIsSentIsToldNothing)
     registry->script("/blobs/uploads/", Fault{.status = 202, .headers = {there}});
     const std::string bytes = "some bytes";
     const auto pushed = test::run_task(
-        *loop, source().push_blob_bytes(repository(), bytes, fake_sha256(as_byte_span(bytes)), deadline())
+        *loop, target().push_blob_bytes(repository(), bytes, fake_sha256(as_byte_span(bytes)), deadline())
     );
     ASSERT_TRUE(pushed && !*pushed);
     expect_denied(pushed->error());
@@ -110,7 +110,7 @@ TEST_F(ForeignChallenges, WhereAnUploadIsSentIsToldNothing)
 TEST_F(ForeignChallenges, WhoIsAskedForABlobsPresenceIsToldNothing)
 {
     lead_astray("/blobs/", blob_path());
-    const auto there = test::run_task(*loop, source().blob_exists(repository(), blob.digest, deadline()));
+    const auto there = test::run_task(*loop, target().blob_exists(repository(), blob.digest, deadline()));
     ASSERT_TRUE(there && !*there);
     expect_denied(there->error());
     expect_nothing_told();
@@ -119,7 +119,7 @@ TEST_F(ForeignChallenges, WhoIsAskedForABlobsPresenceIsToldNothing)
 TEST_F(ForeignChallenges, TheRegistryIsKnownAsBeforeAfterwards)
 {
     lead_astray("/manifests/", "/v2/team/app/manifests/v1");
-    ASSERT_FALSE(*test::run_task(*loop, source().fetch_manifest(repository(), "v1", deadline())));
+    ASSERT_FALSE(*test::run_task(*loop, images().fetch_manifest(repository(), "v1", deadline())));
     registry->clear_scripts();
     CollectingSink sink{0};
     const auto outcome = fetch(blob, {0, 8192}, sink);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fetcher/mirror_set.hpp"
+#include "tests/support/only.hpp"
 #include "tests/unit/fetcher/fetch_fixture.hpp"
 
 #include <deque>
@@ -90,7 +91,7 @@ protected:
     MirrorSet& mirrors()
     {
         if (!mirrors_) {
-            mirrors_.emplace(loop_, source_, options_);
+            mirrors_.emplace(loop_, test::only(source_), options_);
         }
         return *mirrors_;
     }

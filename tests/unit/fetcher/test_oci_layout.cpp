@@ -41,7 +41,7 @@ protected:
         const auto path = directory.write("source", content);
         const UniqueFd fd{kAdoptFd, ::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
         std::uint64_t told = 0;
-        const auto outcome = run(source().push_blob(
+        const auto outcome = run(target(layout()).push_blob(
             layout(), fd.get(), digest, content.size(), [&](std::uint64_t sent) { told = sent; }, deadline()
         ));
         EXPECT_TRUE(outcome) << outcome.error().text();
@@ -56,7 +56,7 @@ protected:
             R"({{"schemaVersion":2,"config":{{"mediaType":"c","digest":"{}","size":1}},"layers":[]}})", config
         );
         const auto outcome =
-            run(source().put_manifest(layout(), tag, std::string{media_type::kOciManifest}, text, deadline()));
+            run(target(layout()).put_manifest(layout(), tag, std::string{media_type::kOciManifest}, text, deadline()));
         EXPECT_TRUE(outcome) << outcome.error().text();
         return fake_sha256(as_byte_span(text));
     }
@@ -68,7 +68,7 @@ TEST_F(LayoutTest, WhatIsPushedCanBeFetchedInChunks)
 {
     const auto content = pattern(10 * kBuffer + 77);
     const auto blob = push(content);
-    EXPECT_TRUE(*run(source().blob_exists(layout(), blob.digest, deadline())));
+    EXPECT_TRUE(*run(target(layout()).blob_exists(layout(), blob.digest, deadline())));
     CollectingSink sink{4096};
     const auto outcome = fetch(blob, {4096, content.size()}, sink);
     ASSERT_TRUE(outcome) << outcome.error().text();
@@ -90,7 +90,7 @@ TEST_F(LayoutTest, AFetchWaitsForBuffersOfTheCommonPool)
         static Task<void> it(Task<Result<void>> fetch) { (void)co_await fetch; }
     };
 
-    scope.spawn(Run::it(source().fetch(blob, {0, content.size()}, sink, deadline())));
+    scope.spawn(Run::it(source().blobs(blob.repository).fetch(blob, {0, content.size()}, sink, deadline())));
     while (!scope.empty()) {
         ASSERT_TRUE(test::run_until(*loop, [&] { return sink.kept.size() == 2 || scope.empty(); }));
         sink.kept.clear();
@@ -106,21 +106,27 @@ TEST_F(LayoutTest, ABlobOfAnotherSizeOrNoneIsRefused)
     EXPECT_EQ(fetch(blob, {0, 5}, sink).error().kind(), ErrorKind::kCorrupt);
     blob.digest = fake_sha256({});
     EXPECT_EQ(fetch(blob, {0, 5}, sink).error().kind(), ErrorKind::kNotFound);
-    EXPECT_FALSE(*run(source().blob_exists(layout(), blob.digest, deadline())));
+    EXPECT_FALSE(*run(target(layout()).blob_exists(layout(), blob.digest, deadline())));
 }
 
 TEST_F(LayoutTest, TagsAreEntriesOfTheIndexAndMoveWhenPutAgain)
 {
     const auto first = put("v1", "one");
-    EXPECT_EQ(run(source().fetch_manifest(layout(), "v1", deadline()))->digest, first);
+    EXPECT_EQ(run(source().images(layout()).fetch_manifest(layout(), "v1", deadline()))->digest, first);
     const auto second = put("v1", "two");
     const auto third = put("sha256-" + first.hex() + ".sig", "signature");
-    EXPECT_EQ(run(source().fetch_manifest(layout(), "v1", deadline()))->digest, second);
-    EXPECT_EQ(run(source().fetch_manifest(layout(), first.to_string(), deadline()))->digest, first);
-    EXPECT_EQ(run(source().fetch_manifest(layout(), "sha256-" + first.hex() + ".sig", deadline()))->digest, third);
-    EXPECT_EQ(run(source().fetch_manifest(layout(), "v2", deadline())).error().kind(), ErrorKind::kNotFound);
+    EXPECT_EQ(run(source().images(layout()).fetch_manifest(layout(), "v1", deadline()))->digest, second);
+    EXPECT_EQ(run(source().images(layout()).fetch_manifest(layout(), first.to_string(), deadline()))->digest, first);
+    EXPECT_EQ(
+        run(source().images(layout()).fetch_manifest(layout(), "sha256-" + first.hex() + ".sig", deadline()))->digest,
+        third
+    );
+    EXPECT_EQ(
+        run(source().images(layout()).fetch_manifest(layout(), "v2", deadline())).error().kind(), ErrorKind::kNotFound
+    );
     EXPECT_EQ(file("oci-layout"), R"({"imageLayoutVersion":"1.0.0"})");
-    const auto resolved = run(source().resolve(*Reference::parse(layout() + ":v1"), host_platform(), deadline()));
+    const auto resolved =
+        run(source().images(layout()).resolve(*Reference::parse(layout() + ":v1"), host_platform(), deadline()));
     ASSERT_TRUE(resolved) << resolved.error().text();
     EXPECT_EQ(resolved->digest, second);
 }
@@ -143,23 +149,27 @@ TEST_F(LayoutTest, WhatOthersWroteIntoTheIndexStays)
 TEST_F(LayoutTest, ABrokenIndexIsNamedAndNotReplaced)
 {
     (void)directory.write("image/index.json", "{broken");
-    const auto outcome = run(source().put_manifest(layout(), "v1", "t", "{}", deadline()));
+    const auto outcome = run(target(layout()).put_manifest(layout(), "v1", "t", "{}", deadline()));
     ASSERT_FALSE(outcome);
     EXPECT_THAT(outcome.error().text(), HasSubstr("index.json"));
     EXPECT_EQ(file("index.json"), "{broken");
-    EXPECT_FALSE(run(source().fetch_manifest(layout(), "v1", deadline())));
+    EXPECT_FALSE(run(source().images(layout()).fetch_manifest(layout(), "v1", deadline())));
 }
 
 TEST_F(LayoutTest, ATamperedManifestOrSmallBlobIsCorrupt)
 {
     const auto digest = put("v1", "one");
     (void)directory.write("image/blobs/sha256/" + digest.hex(), "{}");
-    EXPECT_EQ(run(source().fetch_manifest(layout(), "v1", deadline())).error().kind(), ErrorKind::kCorrupt);
+    EXPECT_EQ(
+        run(source().images(layout()).fetch_manifest(layout(), "v1", deadline())).error().kind(), ErrorKind::kCorrupt
+    );
     const auto blob = push("payload");
-    EXPECT_EQ(*run(source().fetch_small_blob(blob, 100, deadline())), "payload");
-    EXPECT_EQ(run(source().fetch_small_blob(blob, 3, deadline())).error().kind(), ErrorKind::kInvalid);
+    EXPECT_EQ(*run(source().images(layout()).fetch_small_blob(blob, 100, deadline())), "payload");
+    EXPECT_EQ(run(source().images(layout()).fetch_small_blob(blob, 3, deadline())).error().kind(), ErrorKind::kInvalid);
     (void)directory.write("image/blobs/sha256/" + blob.digest.hex(), "Payload");
-    EXPECT_EQ(run(source().fetch_small_blob(blob, 100, deadline())).error().kind(), ErrorKind::kCorrupt);
+    EXPECT_EQ(
+        run(source().images(layout()).fetch_small_blob(blob, 100, deadline())).error().kind(), ErrorKind::kCorrupt
+    );
 }
 
 TEST_F(LayoutTest, AFileThatIsNotCommittedLeavesNothing)
@@ -175,7 +185,7 @@ TEST_F(LayoutTest, AFileThatIsNotCommittedLeavesNothing)
 
 TEST_F(LayoutTest, ADirectoryThatIsNoLayoutIsNamed)
 {
-    const auto raw = run(source().fetch_manifest(layout(), "v1", deadline()));
+    const auto raw = run(source().images(layout()).fetch_manifest(layout(), "v1", deadline()));
     ASSERT_FALSE(raw);
     EXPECT_EQ(raw.error().kind(), ErrorKind::kNotFound);
     EXPECT_THAT(raw.error().text(), HasSubstr("image/index.json"));
@@ -195,9 +205,9 @@ TEST_F(LayoutTest, AFifoInItIsRefusedAndNotWaitedFor)
     const auto fetched = fetch(blob, {0, 4096}, sink);
     ASSERT_FALSE(fetched);
     EXPECT_EQ(fetched.error().kind(), ErrorKind::kCorrupt);
-    EXPECT_FALSE(run(source().fetch_small_blob(blob, 1'000'000, deadline())));
+    EXPECT_FALSE(run(source().images(layout()).fetch_small_blob(blob, 1'000'000, deadline())));
     make_fifo("index.json");
-    const auto raw = run(source().fetch_manifest(layout(), "v1", deadline()));
+    const auto raw = run(source().images(layout()).fetch_manifest(layout(), "v1", deadline()));
     ASSERT_FALSE(raw);
     EXPECT_EQ(raw.error().kind(), ErrorKind::kInvalid);
 }

@@ -39,7 +39,7 @@ protected:
 
     Result<RawManifest> fetch_manifest(const std::string& from)
     {
-        return *test::run_task(*loop, source().fetch_manifest(from, "v1", deadline()));
+        return *test::run_task(*loop, images().fetch_manifest(from, "v1", deadline()));
     }
 
     void expect_refused(const Error& error) const
@@ -93,7 +93,7 @@ TEST_F(PrivateNetworks, NothingIsUploadedThere)
     registry->script("/blobs/uploads/", Fault{.status = 202, .headers = {there}});
     const std::string bytes = "some bytes";
     const auto pushed = *test::run_task(
-        *loop, source().push_blob_bytes(repository(), bytes, fake_sha256(as_byte_span(bytes)), deadline())
+        *loop, target().push_blob_bytes(repository(), bytes, fake_sha256(as_byte_span(bytes)), deadline())
     );
     ASSERT_FALSE(pushed);
     expect_refused(pushed.error());
@@ -140,6 +140,7 @@ TEST_F(PrivateNetworks, AProxyMayBeThereAndAskForNamesButNotForForbiddenNumbers)
     EXPECT_EQ(storage->count_requests("http://registry.invalid/v2/team/other/manifests/v1"), 1U);
 
     options.http.network_of = &network_of;
+    targets.reset();
     sources.reset();
     storage->script("/manifests/", Fault{.status = 307, .headers = {"Location: http://169.254.169.254/secrets"}});
     const auto raw = fetch_manifest("registry.invalid/team/other");

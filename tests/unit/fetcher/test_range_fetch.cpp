@@ -92,8 +92,40 @@ TEST_F(RangeFetch, ATooManyRequestsIsObeyedWithinTheDeadline)
     expect_delivered({0, 8192});
     registry->script("/blobs/", Fault{.status = 429, .headers = {"Retry-After: 50"}});
     const auto error = expect_failure({0, 8192}); // 50 s would be past the deadline: no use in waiting
-    EXPECT_EQ(error.kind(), ErrorKind::kTransient);
+    EXPECT_EQ(error.kind(), ErrorKind::kTimeout);
+    EXPECT_THAT(error.text(), HasSubstr("asked again in 50 s"));
     EXPECT_EQ(registry->requests().size(), 3U);
+}
+
+TEST_F(RangeFetch, ADateToAskAgainAtIsMeantByTheServersClock)
+{
+    registry->script(
+        "/blobs/",
+        Fault{
+            .status = 503,
+            .headers = {"Date: Sun, 06 Nov 1994 08:49:37 GMT", "Retry-After: Sun, 06 Nov 1994 09:49:37 GMT"}}
+    );
+    const auto error = expect_failure({0, 8192});
+    EXPECT_EQ(error.kind(), ErrorKind::kTimeout);
+    EXPECT_THAT(error.text(), HasSubstr("asked again in 3600 s"));
+    registry->script(
+        "/blobs/",
+        Fault{
+            .status = 503,
+            .headers = {"Date: Sun, 06 Nov 2094 08:49:37 GMT", "Retry-After: Sun, 06 Nov 2094 08:49:37 GMT"}}
+    );
+    expect_delivered({0, 8192});
+}
+
+TEST_F(RangeFetch, OfABodyThatIsTooLongTheRightPartIsTakenAndTheConnectionIsDropped)
+{
+    registry->script("/blobs/", Fault{.extra = 5000});
+    expect_delivered({4096, 12'288});
+    registry->script("/blobs/", Fault{.extra = 5 * kBuffer});
+    expect_delivered({4096, 12'288});
+    expect_delivered({4096, 12'288});
+    EXPECT_EQ(registry->connections(), 3U);
+    EXPECT_EQ(source().counters().retries, 0U);
 }
 
 TEST_F(RangeFetch, AMissingBlobIsNotAskedForTwice)
@@ -136,12 +168,27 @@ TEST_F(RangeFetch, AnAnswerThatIgnoresRangeIsSkippedThroughAndStopped)
 
 TEST_F(RangeFetch, AnAnswerThatIgnoresRangeIsRefusedWhenTheWayIsTooLong)
 {
+    auto now = SteadyClock::now();
+    options.now = [&now] { return now; };
     options.max_skip = 100'000;
     registry->script("/blobs/", Fault{.ignore_range = true}, FakeRegistry::kForever);
     EXPECT_EQ(expect_failure({200'704, 204'800}).kind(), ErrorKind::kUnsupported);
     EXPECT_EQ(expect_failure({200'704, 204'800}).kind(), ErrorKind::kUnsupported);
-    EXPECT_EQ(registry->requests().size(), 1U) << "the host is known to ignore Range";
+    EXPECT_EQ(registry->requests().size(), 3U) << "the host is known to ignore Range";
     expect_delivered({4096, 8192});
+    registry->clear_scripts();
+    now += milliseconds{1000};
+    expect_delivered({200'704, 204'800}); // and given another chance
+}
+
+TEST_F(RangeFetch, OneAnswerThatIgnoresRangeSaysNothingOfTheNext)
+{
+    options.max_skip = 100'000;
+    for (int i = 0; i < 5; ++i) {
+        registry->script("/blobs/", Fault{.ignore_range = true}, 2);
+        expect_delivered({200'704, 204'800});
+    }
+    EXPECT_EQ(registry->requests().size(), 15U);
 }
 
 TEST_F(RangeFetch, BytesThatTrickleArriveAllTheSame)
@@ -182,7 +229,7 @@ TEST_F(RangeFetch, DestroyingTheTaskCancelsTheTransfer)
             static Task<void> it(Task<Result<void>> fetch) { (void)co_await fetch; }
         };
 
-        scope.spawn(Run::it(source().fetch(blob, {0, 8192}, sink, deadline())));
+        scope.spawn(Run::it(source().blobs(blob.repository).fetch(blob, {0, 8192}, sink, deadline())));
         ASSERT_TRUE(test::run_until(*loop, [&] { return registry->held() == 1; }));
     }
     registry->release();
@@ -213,7 +260,7 @@ TEST_F(RangeFetch, ASinkMayCancelWhileItIsGivenAChunk)
         static Task<void> it(Task<Result<void>> fetch) { (void)co_await fetch; }
     };
 
-    scope.spawn(Run::it(source().fetch(blob, {0, 10 * kBuffer}, sink, deadline())));
+    scope.spawn(Run::it(source().blobs(blob.repository).fetch(blob, {0, 10 * kBuffer}, sink, deadline())));
     ASSERT_TRUE(test::run_until(*loop, [&] { return sink.chunks > 0; }));
     EXPECT_EQ(sink.chunks, 1);
     expect_delivered({0, 8192});
@@ -230,7 +277,9 @@ TEST_F(RangeFetch, OnlySoManyTransfersRunAtOnce)
 
     for (int i = 0; i < kFetches; ++i) {
         sinks.push_back(std::make_unique<CollectingSink>(0));
-        scope.spawn(count_success(source().fetch(blob, {0, 4096}, *sinks.back(), deadline()), succeeded));
+        scope.spawn(
+            count_success(source().blobs(blob.repository).fetch(blob, {0, 4096}, *sinks.back(), deadline()), succeeded)
+        );
     }
     ASSERT_TRUE(test::run_until(*loop, [&] { return registry->held() == 4; }));
     EXPECT_EQ(registry->requests().size(), 4U);

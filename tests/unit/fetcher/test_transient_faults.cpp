@@ -40,7 +40,7 @@ TEST_F(TransientFaults, ManifestsOutlastThemToo)
 {
     registry->add_manifest("team/app", "v1", "application/vnd.oci.image.manifest.v1+json", "{}");
     registry->script("/manifests/", Fault{.status = 503}, 50);
-    const auto raw = test::run_task(*loop, source().fetch_manifest(repository(), "v1", deadline()));
+    const auto raw = test::run_task(*loop, images().fetch_manifest(repository(), "v1", deadline()));
     ASSERT_TRUE(raw && *raw) << (*raw).error().text();
 }
 
@@ -105,7 +105,7 @@ TEST_F(TransientFaults, OneAttemptIsOneAttempt)
     FetchTerms terms{deadline()};
     terms.once = true;
     terms.note = &note;
-    const auto outcome = *test::run_task(*loop, source().fetch(blob, {0, 8192}, sink, terms));
+    const auto outcome = *test::run_task(*loop, source().blobs(blob.repository).fetch(blob, {0, 8192}, sink, terms));
     ASSERT_FALSE(outcome);
     EXPECT_EQ(outcome.error().kind(), ErrorKind::kTransient);
     EXPECT_EQ(registry->requests().size(), 1U);
@@ -118,7 +118,7 @@ TEST_F(TransientFaults, ProgressAndNotSizeDecidesWhereAStallTimeIsSet)
     registry->script("/blobs/", Fault{.trickle = 1000});
     CollectingSink sink{0};
     const FetchTerms terms{Deadline::after(milliseconds{20}), Urgency::kBackground, milliseconds{5000}};
-    const auto outcome = *test::run_task(*loop, source().fetch(blob, {0, 200'000}, sink, terms));
+    const auto outcome = *test::run_task(*loop, source().blobs(blob.repository).fetch(blob, {0, 200'000}, sink, terms));
     ASSERT_TRUE(outcome) << outcome.error().text();
     EXPECT_TRUE(sink.bytes == content.substr(0, 200'000));
 }
@@ -128,7 +128,7 @@ TEST_F(TransientFaults, NoProgressEndsItWhereAStallTimeIsSet)
     registry->script("/blobs/", Fault{.hang = true}, FakeRegistry::kForever);
     CollectingSink sink{0};
     const FetchTerms terms{Deadline::after(milliseconds{0}), Urgency::kBackground, milliseconds{50}};
-    const auto outcome = *test::run_task(*loop, source().fetch(blob, {0, 200'000}, sink, terms));
+    const auto outcome = *test::run_task(*loop, source().blobs(blob.repository).fetch(blob, {0, 200'000}, sink, terms));
     ASSERT_FALSE(outcome);
     EXPECT_EQ(outcome.error().kind(), ErrorKind::kTimeout);
 }

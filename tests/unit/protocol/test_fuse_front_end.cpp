@@ -41,11 +41,9 @@ protected:
         FuseConfig config;
         config.mount_base = base();
         config.volume = "erofs,dom0";
-        config.contents.size_of = [](std::string_view name) {
-            return name == kBlob ? std::optional{kSize} : std::nullopt;
-        };
-        config.contents.cookies = [] { return std::vector<std::string>{kBlob}; };
-        device_.emplace(*loop_, *workers_, std::move(config), nothing_kept_);
+        config.size_of = [](std::string_view name) { return name == kBlob ? std::optional{kSize} : std::nullopt; };
+        config.cookies = [] { return std::vector<std::string>{kBlob}; };
+        device_.emplace(*loop_, *workers_, std::move(config));
         if (const auto started = device_->start(handler_); !started) {
             const auto why = started.error().text();
             TearDown();
@@ -122,7 +120,6 @@ protected:
     }
 
     test::TempDir dir_;
-    FdStore nothing_kept_;
     std::optional<EventLoop> loop_;
     std::optional<WorkerPool> workers_;
     RecordingHandler handler_;

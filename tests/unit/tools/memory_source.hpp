@@ -3,6 +3,7 @@
 
 #include "base/text.hpp"
 #include "fetcher/image_source.hpp"
+#include "fetcher/image_target.hpp"
 #include "trust/hasher.hpp"
 
 #include <map>
@@ -15,17 +16,12 @@ namespace sluice::tools {
 
 /// A registry in memory that takes what is pushed, and notes in which order. Refuses blobs that are not what their
 /// digest says, as real ones do. `fail_at` makes that step fail.
-class MemorySource final : public fetcher::ImageSource {
+class MemorySource final : public fetcher::ImageSource, public fetcher::ImageTarget {
 public:
     std::map<std::string, std::string> blobs;     ///< by digest
     std::map<std::string, std::string> manifests; ///< by tag or digest
     std::vector<std::string> steps;
     std::string fail_at;
-
-    Task<Result<void>> fetch(fetcher::BlobLocation, ByteRange, fetcher::ChunkSink&, fetcher::FetchTerms) override
-    {
-        co_return fail(ErrorKind::kUnsupported, "publishing reads no ranges");
-    }
 
     Task<Result<fetcher::RawManifest>> fetch_manifest(std::string, std::string tag_or_digest, Deadline) override
     {

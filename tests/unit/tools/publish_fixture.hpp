@@ -90,7 +90,7 @@ protected:
     [[nodiscard]] Result<PublishReport> run(const PublishOptions& what)
     {
         WorkerPool workers{2};
-        const PublishContext context{loop_, workers, target_};
+        const PublishContext context{loop_, workers, target_, target_};
         auto report = test::run_task(loop_, publish(context, what, [this](const std::string& phase, auto, auto) {
                                          if (phases_.empty() || phases_.back() != phase) {
                                              phases_.push_back(phase);

@@ -200,7 +200,7 @@ TEST_F(PublishFaultsTest, StoppingItKillsMkfsAndRemovesTemporaryFiles)
             static Task<void> result(Task<Result<PublishReport>> task) { (void)co_await task; }
         };
 
-        const PublishContext context{loop_, workers, target_};
+        const PublishContext context{loop_, workers, target_, target_};
         scope.spawn(Ignore::result(publish(context, from_tree(), [&](const std::string& phase, auto, auto) {
             packing = phase == "pack layer 1";
         })));

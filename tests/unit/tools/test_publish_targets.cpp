@@ -3,6 +3,7 @@
 // What is published, seen through the fetcher and the trust folder as the daemon sees it: from an image layout, and
 // from Debian's docker-registry on the loopback interface.
 #include "fetcher/source.hpp"
+#include "fetcher/targets.hpp"
 #include "tests/unit/tools/publish_fixture.hpp"
 #include "trust/blob_annotations.hpp"
 #include "trust/merkle_tree.hpp"
@@ -41,7 +42,7 @@ protected:
     fetch(fetcher::Sources& sources, const fetcher::BlobLocation& blob, ByteRange range)
     {
         Collector sink;
-        const auto fetched = test::run_task(loop_, sources.fetch(blob, range, sink, soon()));
+        const auto fetched = test::run_task(loop_, sources.blobs(blob.repository).fetch(blob, range, sink, soon()));
         EXPECT_TRUE(fetched && *fetched) << (fetched ? fetched->error().text() : "");
         return std::move(sink.bytes);
     }
@@ -50,14 +51,16 @@ protected:
     void expect_signed(fetcher::Sources& sources, const std::string& repository, const Digest& digest)
     {
         const auto tag = trust::signature_tag(digest);
-        const auto raw = test::run_task(loop_, sources.fetch_manifest(repository, tag, soon()));
+        const auto raw = test::run_task(loop_, sources.images(repository).fetch_manifest(repository, tag, soon()));
         ASSERT_TRUE(raw && *raw) << (raw ? raw->error().text() : "");
         const auto parsed = fetcher::parse_manifest((*raw)->bytes, (*raw)->media_type);
         ASSERT_TRUE(parsed) << parsed.error().text();
         trust::SignatureSearch search{repository, {repository + ", tag " + tag}, {}};
         for (const auto& layer : std::get<fetcher::Manifest>(*parsed).layers) {
             const fetcher::BlobLocation place{repository, layer.digest, layer.size};
-            const auto payload = test::run_task(loop_, sources.fetch_small_blob(place, trust::kMaxPayloadSize, soon()));
+            const auto payload = test::run_task(
+                loop_, sources.images(repository).fetch_small_blob(place, trust::kMaxPayloadSize, soon())
+            );
             const auto* signature = layer.annotation(trust::kSimpleSigningAnnotation);
             ASSERT_TRUE(payload && *payload && signature != nullptr);
             search.candidates.push_back({"layer", trust::SimpleSigning{**payload, *signature}});
@@ -81,14 +84,15 @@ protected:
         what.chunk_size = 4096;
         what.separate_data = true;
         WorkerPool workers{1};
-        const PublishContext context{loop_, workers, sources};
+        fetcher::Targets targets{loop_, sources, trust::sha256};
+        const PublishContext context{loop_, workers, sources.images(reference), targets.images(reference)};
         const auto report = test::run_task(loop_, publish(context, what, {}));
         ASSERT_TRUE(report && *report) << (report ? report->error().text() : "");
 
         const auto platform = *fetcher::parse_platform("linux/amd64");
         const auto parsed = fetcher::Reference::parse(reference);
         ASSERT_TRUE(parsed);
-        const auto resolved = test::run_task(loop_, sources.resolve(*parsed, platform, soon()));
+        const auto resolved = test::run_task(loop_, sources.images(reference).resolve(*parsed, platform, soon()));
         ASSERT_TRUE(resolved && *resolved) << (resolved ? resolved->error().text() : "");
         const auto& image = **resolved;
         EXPECT_EQ(image.digest, (*report)->manifest);

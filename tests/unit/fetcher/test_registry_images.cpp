@@ -50,7 +50,7 @@ TEST_F(RegistryTest, AManifestByTagIsNamedByOurOwnHash)
 {
     const auto text = manifest_text("one");
     const auto digest = add_manifest("v1", text);
-    const auto raw = run(source().fetch_manifest(repository(), "v1", deadline()));
+    const auto raw = run(images().fetch_manifest(repository(), "v1", deadline()));
     ASSERT_TRUE(raw) << raw.error().text();
     EXPECT_EQ(raw->digest, digest);
     EXPECT_EQ(raw->bytes, text);
@@ -62,14 +62,14 @@ TEST_F(RegistryTest, AManifestWithOtherBytesThanItsDigestIsCorrupt)
 {
     const auto digest = add_manifest("v1", manifest_text("one"));
     registry->script("/manifests/", Fault{.flip_at = 3});
-    const auto raw = run(source().fetch_manifest(repository(), digest.to_string(), deadline()));
+    const auto raw = run(images().fetch_manifest(repository(), digest.to_string(), deadline()));
     ASSERT_FALSE(raw);
     EXPECT_EQ(raw.error().kind(), ErrorKind::kCorrupt);
 }
 
 TEST_F(RegistryTest, AMissingManifestIsNotFoundInTheRegistrysWords)
 {
-    const auto raw = run(source().fetch_manifest(repository(), "none", deadline()));
+    const auto raw = run(images().fetch_manifest(repository(), "none", deadline()));
     ASSERT_FALSE(raw);
     EXPECT_EQ(raw.error().kind(), ErrorKind::kNotFound);
     EXPECT_THAT(raw.error().text(), HasSubstr("manifest unknown"));
@@ -78,7 +78,7 @@ TEST_F(RegistryTest, AMissingManifestIsNotFoundInTheRegistrysWords)
 TEST_F(RegistryTest, AManifestThatIsTooLongIsRefused)
 {
     add_manifest("big", std::string(kMaxManifestSize + 1, ' '));
-    const auto raw = run(source().fetch_manifest(repository(), "big", deadline()));
+    const auto raw = run(images().fetch_manifest(repository(), "big", deadline()));
     ASSERT_FALSE(raw);
     EXPECT_EQ(raw.error().kind(), ErrorKind::kInvalid);
 }
@@ -87,7 +87,7 @@ TEST_F(RegistryTest, AServerErrorOnAManifestIsTriedAgain)
 {
     add_manifest("v1", manifest_text("one"));
     registry->script("/manifests/", Fault{.status = 502}, 2);
-    EXPECT_TRUE(run(source().fetch_manifest(repository(), "v1", deadline())));
+    EXPECT_TRUE(run(images().fetch_manifest(repository(), "v1", deadline())));
 }
 
 TEST_F(RegistryTest, ResolvingGoesThroughTheIndexAndKeepsBothDigests)
@@ -111,13 +111,13 @@ TEST_F(RegistryTest, ResolvingGoesThroughTheIndexAndKeepsBothDigests)
         entry(erofs, erofs_text.size(), R"(,"os.features":["erofs"])")
     );
     const auto index = registry->add_manifest("team/app", "v1", std::string{media_type::kOciIndex}, index_text);
-    const auto resolved = run(source().resolve(reference(":v1"), amd64, deadline()));
+    const auto resolved = run(images().resolve(reference(":v1"), amd64, deadline()));
     ASSERT_TRUE(resolved) << resolved.error().text();
     EXPECT_EQ(resolved->digest, erofs);
     EXPECT_EQ(resolved->bytes, erofs_text);
     EXPECT_EQ(resolved->index_digest, index);
     EXPECT_EQ(resolved->repository, repository());
-    const auto direct = run(source().resolve(reference('@' + tar.to_string()), amd64, deadline()));
+    const auto direct = run(images().resolve(reference('@' + tar.to_string()), amd64, deadline()));
     ASSERT_TRUE(direct);
     EXPECT_EQ(direct->digest, tar);
     EXPECT_FALSE(direct->index_digest);
@@ -137,8 +137,8 @@ TEST_F(RegistryTest, IndexesInsideIndexesEnd)
         );
         type = media_type::kOciIndex;
     }
-    EXPECT_TRUE(run(source().resolve(reference(":d2"), amd64, deadline())));
-    const auto resolved = run(source().resolve(reference(":d3"), amd64, deadline()));
+    EXPECT_TRUE(run(images().resolve(reference(":d2"), amd64, deadline())));
+    const auto resolved = run(images().resolve(reference(":d3"), amd64, deadline()));
     ASSERT_FALSE(resolved);
     EXPECT_EQ(resolved.error().kind(), ErrorKind::kInvalid);
 }
@@ -146,12 +146,12 @@ TEST_F(RegistryTest, IndexesInsideIndexesEnd)
 TEST_F(RegistryTest, ASmallBlobIsProvedAndBounded)
 {
     const auto blob = add_blob("signature payload");
-    EXPECT_EQ(*run(source().fetch_small_blob(blob, 100, deadline())), "signature payload");
-    EXPECT_EQ(run(source().fetch_small_blob(blob, 5, deadline())).error().kind(), ErrorKind::kInvalid);
+    EXPECT_EQ(*run(images().fetch_small_blob(blob, 100, deadline())), "signature payload");
+    EXPECT_EQ(run(images().fetch_small_blob(blob, 5, deadline())).error().kind(), ErrorKind::kInvalid);
     registry->script("/blobs/", Fault{.flip_at = 2});
-    EXPECT_EQ(run(source().fetch_small_blob(blob, 100, deadline())).error().kind(), ErrorKind::kCorrupt);
+    EXPECT_EQ(run(images().fetch_small_blob(blob, 100, deadline())).error().kind(), ErrorKind::kCorrupt);
     registry->script("/blobs/", Fault{.status = 200, .body = "a far longer body than the descriptor's size"});
-    EXPECT_EQ(run(source().fetch_small_blob(blob, 100, deadline())).error().kind(), ErrorKind::kInvalid);
+    EXPECT_EQ(run(images().fetch_small_blob(blob, 100, deadline())).error().kind(), ErrorKind::kInvalid);
 }
 
 TEST_F(RegistryTest, PushedBlobsAndManifestsAreThere)
@@ -159,12 +159,12 @@ TEST_F(RegistryTest, PushedBlobsAndManifestsAreThere)
     const test::TempDir directory;
     const auto content = pattern(3'000'000);
     const auto digest = fake_sha256(as_byte_span(content));
-    EXPECT_FALSE(*run(source().blob_exists(repository(), digest, deadline())));
+    EXPECT_FALSE(*run(target().blob_exists(repository(), digest, deadline())));
     {
         const auto path = directory.write("blob", content);
         const UniqueFd fd{kAdoptFd, ::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
         std::vector<std::uint64_t> told;
-        const auto outcome = run(source().push_blob(
+        const auto outcome = run(target().push_blob(
             repository(),
             fd.get(),
             digest,
@@ -178,13 +178,13 @@ TEST_F(RegistryTest, PushedBlobsAndManifestsAreThere)
         EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));
     }
     EXPECT_TRUE(registry->blob(digest) == content);
-    EXPECT_TRUE(*run(source().blob_exists(repository(), digest, deadline())));
+    EXPECT_TRUE(*run(target().blob_exists(repository(), digest, deadline())));
     const auto config = fake_sha256(as_byte_span("{}"));
-    ASSERT_TRUE(run(source().push_blob_bytes(repository(), "{}", config, deadline())));
+    ASSERT_TRUE(run(target().push_blob_bytes(repository(), "{}", config, deadline())));
     EXPECT_EQ(registry->blob(config), "{}");
     const auto text = manifest_text("one");
     const auto put =
-        run(source().put_manifest(repository(), "v1", std::string{media_type::kOciManifest}, text, deadline()));
+        run(target().put_manifest(repository(), "v1", std::string{media_type::kOciManifest}, text, deadline()));
     ASSERT_TRUE(put) << put.error().text();
     EXPECT_EQ(registry->manifest("team/app", "v1"), text);
 }
@@ -192,7 +192,7 @@ TEST_F(RegistryTest, PushedBlobsAndManifestsAreThere)
 TEST_F(RegistryTest, APushAsksForTheRightToPush)
 {
     registry->require_bearer();
-    ASSERT_TRUE(run(source().push_blob_bytes(repository(), "x", fake_sha256(as_byte_span("x")), deadline())));
+    ASSERT_TRUE(run(target().push_blob_bytes(repository(), "x", fake_sha256(as_byte_span("x")), deadline())));
     EXPECT_EQ(registry->count_requests("/token"), 1U);
 }
 
@@ -201,7 +201,7 @@ TEST_F(RegistryTest, ARefusedUploadSaysWhy)
     registry->script(
         "/blobs/uploads/", Fault{.status = 403, .body = R"({"errors":[{"code":"DENIED","message":"read only"}]})"}
     );
-    const auto outcome = run(source().push_blob_bytes(repository(), "x", fake_sha256(as_byte_span("x")), deadline()));
+    const auto outcome = run(target().push_blob_bytes(repository(), "x", fake_sha256(as_byte_span("x")), deadline()));
     ASSERT_FALSE(outcome);
     EXPECT_EQ(outcome.error().kind(), ErrorKind::kDenied);
     EXPECT_THAT(outcome.error().text(), HasSubstr("read only"));

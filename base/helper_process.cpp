@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/helper_process.hpp"
+
+#include "base/unique_fd.hpp"
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/capability.h>
+#include <string_view>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <utility>
+
+namespace sluice {
+
+namespace {
+
+constexpr int kLastCapability = 63;
+constexpr int kFirstOwn = 3; ///< descriptors from here on are nobody's in the helper
+
+std::string_view value_of(const std::vector<std::string>& environment, std::string_view name)
+{
+    for (const std::string_view line : environment) {
+        if (line.size() > name.size() && line.starts_with(name) && line[name.size()] == '=') {
+            return line.substr(name.size() + 1);
+        }
+    }
+    return {};
+}
+
+/// All paths that the program may have, in order.
+std::vector<std::string> candidates(const HelperProgram& program)
+{
+    const auto& name = program.arguments.front();
+    if (name.find('/') != std::string::npos) {
+        return {name};
+    }
+    std::vector<std::string> paths;
+    auto rest = value_of(program.environment, "PATH");
+    while (!rest.empty()) {
+        const auto end = rest.find(':');
+        const auto folder = rest.substr(0, end);
+        if (!folder.empty()) { // the working directory is no place for programs
+            paths.push_back(fmt::format("{}/{}", folder, name));
+        }
+        rest = end == std::string_view::npos ? std::string_view{} : rest.substr(end + 1);
+    }
+    return paths;
+}
+
+std::vector<char*> pointers(std::vector<std::string>& texts)
+{
+    std::vector<char*> all;
+    for (auto& text : texts) {
+        all.push_back(text.data());
+    }
+    all.push_back(nullptr);
+    return all;
+}
+
+/// What the child executes from; made before it is there.
+struct Prepared {
+    std::vector<char*> paths;
+    std::vector<char*> arguments;
+    std::vector<char*> environment;
+    int input;
+    int output;
+    int errors;
+    int report;
+    bool keeps_capabilities;
+};
+
+// What follows runs in the child of a process with many threads: system calls only, no memory is allocated.
+
+void give_up_capabilities() noexcept
+{
+    // Whoever may not drop from the bounding set loses all the same: no_new_privs keeps exec from giving any back.
+    for (int i = 0; i <= kLastCapability; ++i) {
+        ::prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
+    }
+    ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    const std::array<__user_cap_data_struct, 2> none{};
+    ::syscall(SYS_capset, &header, none.data());
+}
+
+bool holds_capabilities() noexcept
+{
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    std::array<__user_cap_data_struct, 2> now{};
+    return ::syscall(SYS_capget, &header, now.data()) != 0 || (now[0].permitted | now[1].permitted) != 0;
+}
+
+void be_ordinary() noexcept
+{
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg): open(2)
+    const int score = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (score >= 0) {
+        [[maybe_unused]] const auto written = ::write(score, "0", 1);
+        ::close(score);
+    }
+    for (int i = 1; i < NSIG; ++i) {
+        ::signal(i, SIG_DFL);
+    }
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::setsid();
+}
+
+/// The three standard ones, and `report` above them; nothing else.
+int arrange_descriptors(const Prepared& prepared) noexcept
+{
+    // Above what is about to be replaced.
+    const int moved = ::fcntl(prepared.report, F_DUPFD_CLOEXEC, kFirstOwn);
+    const int from = prepared.input < 0 ? -1 : ::fcntl(prepared.input, F_DUPFD_CLOEXEC, kFirstOwn);
+    const int to = prepared.output < 0 ? -1 : ::fcntl(prepared.output, F_DUPFD_CLOEXEC, kFirstOwn);
+    const int errors = prepared.errors < 0 ? -1 : ::fcntl(prepared.errors, F_DUPFD_CLOEXEC, kFirstOwn);
+    const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    ::dup2(from < 0 ? null : from, STDIN_FILENO);
+    ::dup2(to < 0 ? null : to, STDOUT_FILENO);
+    ::dup2(errors < 0 ? null : errors, STDERR_FILENO);
+    ::dup2(moved, kFirstOwn);
+    ::fcntl(kFirstOwn, F_SETFD, FD_CLOEXEC);
+    ::syscall(SYS_close_range, kFirstOwn + 1, ~0U, 0);
+    return kFirstOwn;
+}
+
+[[noreturn]] void become(const Prepared& prepared) noexcept
+{
+    const int report = arrange_descriptors(prepared);
+    be_ordinary();
+    int error = EPERM;
+    const bool sealed = ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+    if (!prepared.keeps_capabilities) {
+        give_up_capabilities();
+    }
+    if (sealed && (prepared.keeps_capabilities || !holds_capabilities())) {
+        error = ENOENT;
+        for (const char* const path : prepared.paths) {
+            if (path == nullptr) {
+                break;
+            }
+            ::execve(path, prepared.arguments.data(), prepared.environment.data());
+            if (errno != ENOENT && errno != ENOTDIR) {
+                error = errno;
+                break;
+            }
+        }
+    }
+    [[maybe_unused]] const auto told = ::write(report, &error, sizeof error);
+    ::_exit(127);
+}
+
+} // namespace
+
+Result<int> start_helper(const HelperProgram& program)
+{
+    const auto& name = program.arguments.front();
+    std::array<int, 2> ends{-1, -1};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
+        return fail_errno(errno, fmt::format("cannot run {}", name));
+    }
+    const UniqueFd hear{kAdoptFd, ends[0]};
+    UniqueFd report{kAdoptFd, ends[1]};
+    auto paths = candidates(program);
+    auto arguments = program.arguments;
+    auto environment = program.environment;
+    const Prepared prepared{
+        pointers(paths),
+        pointers(arguments),
+        pointers(environment),
+        program.input,
+        program.output,
+        program.errors,
+        report.get(),
+        program.keeps_capabilities};
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before); // no handler of ours may run in the child
+    const auto child = ::fork();
+    if (child == 0) {
+        become(prepared);
+    }
+    const int fork_error = errno;
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    if (child < 0) {
+        return fail_errno(fork_error, fmt::format("cannot run {}", name));
+    }
+    report.reset();
+    int error = 0;
+    ssize_t got = 0;
+    do {
+        got = ::read(hear.get(), &error, sizeof error); // ends with its exec
+    } while (got < 0 && errno == EINTR);
+    if (got == static_cast<ssize_t>(sizeof error)) {
+        ::waitpid(child, nullptr, 0);
+        return fail_errno(error, fmt::format("cannot run {}", name));
+    }
+    return static_cast<int>(child);
+}
+
+} // namespace sluice

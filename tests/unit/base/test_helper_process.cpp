@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/helper_process.hpp"
+#include "base/unique_fd.hpp"
+#include "tests/support/loop_fixture.hpp"
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <fcntl.h>
+#include <fstream>
+#include <gmock/gmock.h>
+#include <iterator>
+#include <string>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace sluice {
+namespace {
+
+using ::testing::HasSubstr;
+
+class HelperProcessTest : public test::FdLeakTest {
+protected:
+    /// What a shell prints that runs `script` as a helper.
+    static std::string output_of(const std::string& script, bool keeps_capabilities = false)
+    {
+        std::array<int, 2> ends{-1, -1};
+        EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+        const UniqueFd ours{kAdoptFd, ends[0]};
+        UniqueFd theirs{kAdoptFd, ends[1]};
+        const auto pid =
+            start_helper({{"sh", "-c", script}, {"PATH=/usr/bin:/bin"}, -1, theirs.get(), -1, keeps_capabilities});
+        EXPECT_TRUE(pid) << pid.error().text();
+        theirs.reset();
+        std::string text;
+        std::array<char, 4096> piece{};
+        for (ssize_t got = 0; (got = ::read(ours.get(), piece.data(), piece.size())) > 0;) {
+            text.append(piece.data(), static_cast<std::size_t>(got));
+        }
+        if (pid) {
+            ::waitpid(*pid, nullptr, 0);
+        }
+        return text;
+    }
+};
+
+TEST_F(HelperProcessTest, ItHasNoCapabilityAndCanGetNone)
+{
+    const auto status = output_of("cat /proc/self/status"); // of a further program that the helper executes
+    for (const auto* set : {"CapInh:\t", "CapPrm:\t", "CapEff:\t", "CapAmb:\t"}) {
+        EXPECT_THAT(status, HasSubstr(set + std::string{"0000000000000000\n"}));
+    }
+    EXPECT_THAT(status, HasSubstr("NoNewPrivs:\t1\n"));
+}
+
+TEST_F(HelperProcessTest, OneThatDoesOurWorkKeepsWhatItNeeds)
+{
+    std::ifstream own{"/proc/self/status"};
+    const std::string status{std::istreambuf_iterator<char>{own}, {}};
+    const auto at = status.find("CapEff:");
+    ASSERT_NE(at, std::string::npos);
+    EXPECT_EQ(output_of("grep CapEff /proc/$$/status", true), status.substr(at, status.find('\n', at) + 1 - at));
+}
+
+TEST_F(HelperProcessTest, ItIsAnOrdinaryProcessInASessionOfItsOwn)
+{
+    EXPECT_EQ(output_of("cat /proc/self/oom_score_adj"), "0\n");
+    const auto ids = output_of("set -- $(cat /proc/$$/stat); test $1 = $6 && echo leads");
+    EXPECT_EQ(ids, "leads\n");
+}
+
+TEST_F(HelperProcessTest, ItHasNoDescriptorButThoseGiven)
+{
+    const UniqueFd leak{kAdoptFd, ::open("/etc/passwd", O_RDONLY)}; // NOLINT(android-cloexec-open): that is the point
+    ASSERT_TRUE(leak);
+    EXPECT_EQ(output_of("for i in /proc/$$/fd/*; do readlink $i; done | grep -c passwd"), "0\n");
+    EXPECT_EQ(output_of("readlink /proc/$$/fd/0 /proc/$$/fd/2"), "/dev/null\n/dev/null\n");
+}
+
+TEST_F(HelperProcessTest, SignalsReachItThoughOursAreBlocked)
+{
+    sigset_t term;
+    sigset_t before;
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    ::pthread_sigmask(SIG_BLOCK, &term, &before);
+    EXPECT_THAT(output_of("grep SigBlk /proc/self/status"), HasSubstr("0000000000000000"));
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+TEST_F(HelperProcessTest, AProgramThatIsMissingIsTold)
+{
+    const auto missing = start_helper({{"no-such-program"}, {"PATH=/usr/bin:/bin"}});
+    ASSERT_FALSE(missing);
+    EXPECT_EQ(missing.error().kind(), ErrorKind::kNotFound);
+    EXPECT_THAT(missing.error().text(), HasSubstr("no-such-program"));
+    const auto refused = start_helper({{"/etc/passwd"}, {}});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), EACCES);
+}
+
+} // namespace
+} // namespace sluice
