@@ -2,64 +2,151 @@
 #include "protocol/fuse_front_end.hpp"
 
 #include "base/log.hpp"
-#include "protocol/fuse_objects.hpp"
 
 #include <cassert>
 #include <cerrno>
+#include <poll.h>
 #include <utility>
 
 namespace sluice::protocol {
 
-FuseFrontEnd::FuseFrontEnd(EventLoop& loop, WorkerPool& workers, FuseConfig config)
-    : loop_{loop}, workers_{workers}, config_{std::move(config)}, self_{std::make_shared<FuseFrontEnd*>(this)}
+namespace {
+
+/// Whether its file system is mounted nowhere any more, or it was cut.
+bool has_ended(int connection) noexcept
 {
-    FuseObjects::Events events;
-    events.dropped = [this](ObjectId object) {
-        loop_.defer([weak = std::weak_ptr{self_}, object] {
-            if (const auto self = weak.lock()) {
-                (*self)->handler_->on_close(object);
-            }
-        });
-    };
-    events.found_hole = [&event_loop = loop_,
-                         weak = std::weak_ptr{self_}](ObjectId object, ByteRange range, FuseRequest request) {
-        event_loop.post([weak, object, range, waiting = std::move(request)]() mutable {
-            if (const auto self = weak.lock()) {
-                (*self)->ask(object, range, std::move(waiting), true);
-            }
-        });
-    };
-    objects_ = std::make_shared<FuseObjects>(FuseReader{workers_}, stats_, std::move(events));
+    pollfd watched{connection, POLLIN, 0};
+    return ::poll(&watched, 1, 0) > 0 && (watched.revents & (POLLERR | POLLHUP | POLLNVAL)) != 0;
 }
+
+} // namespace
+
+FuseFrontEnd::FuseFrontEnd(EventLoop& loop, WorkerPool& workers, FuseConfig config, FdStore& descriptors)
+    : loop_{loop}, workers_{workers}, config_{std::move(config)}, descriptors_{descriptors}
+{}
 
 FuseFrontEnd::~FuseFrontEnd() = default;
 
 Result<void> FuseFrontEnd::start(RequestHandler& handler)
 {
     assert(loop_.in_loop_thread() && !session_);
-    handler_ = &handler;
+    auto channel = adopt();
+    if (!channel) {
+        const auto& why = channel.error();
+        if (why.kind() != ErrorKind::kUnsupported && why.kind() != ErrorKind::kInvalid) {
+            return fail(why);
+        }
+        log::error(
+            "fuse: what was mounted is dead, and has to be mounted anew with \"sluicectl mount -a\", because this "
+            "sluiced cannot take it over: {}",
+            why.text()
+        );
+        forget();
+    }
+    if (!channel || !*channel) {
+        channel = mount();
+        if (!channel) {
+            return fail(channel.error());
+        }
+    }
+    channel_ = std::move(*channel);
+    serve(handler);
+    return {};
+}
+
+Result<std::shared_ptr<FuseChannel>> FuseFrontEnd::adopt()
+{
+    auto connection = descriptors_.take(kConnection);
+    auto memory = descriptors_.take(kState);
+    if (!connection && !memory) {
+        return nullptr;
+    }
+    if (!connection || !memory) {
+        return fail(ErrorKind::kInvalid, "only one of its two descriptors was kept");
+    }
+    if (has_ended(connection.get())) {
+        return fail(ErrorKind::kInvalid, "its file system was unmounted meanwhile");
+    }
+    auto state = FuseState::adopt(std::move(memory), config_.mount_base);
+    if (!state) {
+        return fail(state.error());
+    }
+    auto mounted = FuseMount::adopt(state->directory());
+    if (!mounted) {
+        return fail(mounted.error());
+    }
+    mount_.emplace(std::move(*mounted));
+    return std::make_shared<FuseChannel>(std::move(connection), std::move(*state));
+}
+
+Result<std::shared_ptr<FuseChannel>> FuseFrontEnd::mount()
+{
     auto mounted = FuseMount::mount(config_.mount_base);
     if (!mounted) {
         return fail(mounted.error());
     }
-    auto session = FuseSession::make(loop_, mounted->take_session(), *this);
-    if (!session) {
-        return fail(session.error());
+    auto state = FuseState::create(mounted->path());
+    if (!state) {
+        return fail(state.error());
     }
-    directory_ = mounted->path();
+    auto channel = std::make_shared<FuseChannel>(mounted->take_session(), std::move(*state));
+    auto kept = descriptors_.keep(kState, channel->state().descriptor());
+    if (kept) {
+        kept = descriptors_.keep(kConnection, channel->descriptor());
+    }
+    if (!kept) {
+        forget();
+        return fail(kept.error());
+    }
     mount_.emplace(std::move(*mounted));
-    session_ = std::move(*session);
-    session_->start();
-    return {};
+    return channel;
+}
+
+void FuseFrontEnd::forget()
+{
+    descriptors_.forget(kConnection);
+    descriptors_.forget(kState);
+}
+
+void FuseFrontEnd::serve(RequestHandler& handler)
+{
+    directory_ = mount_->path();
+    files_.emplace(config_.contents, channel_->state());
+    FuseObjects::Parts parts{loop_, FuseReader{workers_}, config_.volume, channel_, handler};
+    objects_ = std::make_shared<FuseObjects>(std::move(parts));
+    FuseOperations& operations = *this;
+    session_ = std::make_shared<FuseSession>(loop_, channel_, operations);
+    // This object alone owns the session: while that lives, so does this.
+    loop_.defer([this, weak = std::weak_ptr{session_}] {
+        const auto session = weak.lock();
+        if (session && !session->stopped()) {
+            objects_->reopen();
+            replayed_ = session->start();
+        }
+    });
 }
 
 void FuseFrontEnd::stop()
 {
     assert(loop_.in_loop_thread());
-    if (session_) {
-        session_->stop();
+    if (!session_ || left_) {
+        return;
     }
+    session_->stop();
+    forget();
     mount_.reset();
+}
+
+void FuseFrontEnd::leave()
+{
+    assert(loop_.in_loop_thread());
+    if (!session_) {
+        return;
+    }
+    left_ = true;
+    session_->stop();
+    channel_->leave();
+    mount_->leave();
 }
 
 Capabilities FuseFrontEnd::capabilities() const
@@ -75,42 +162,27 @@ Capabilities FuseFrontEnd::capabilities() const
 
 FrontEndStats FuseFrontEnd::stats() const
 {
-    auto stats = stats_;
-    stats.open_objects = objects_->size();
+    auto stats = objects_ ? objects_->stats() : FrontEndStats{};
+    stats.replayed = replayed_;
     return stats;
-}
-
-const std::string* FuseFrontEnd::name_of(std::uint64_t inode) const
-{
-    const auto index = inode - kFuseRoot - 1;
-    return inode > kFuseRoot && index < names_.size() ? &names_[index] : nullptr;
 }
 
 void FuseFrontEnd::lookup(FuseRequest request, std::string name)
 {
-    const auto size = config_.size_of(name);
-    if (!size) {
-        request.error(ENOENT);
-        return;
+    const auto file = files_->find(name);
+    if (file) {
+        request.entry(*file);
+    } else {
+        request.error(file.error().code());
     }
-    auto known = inodes_.find(name);
-    if (known == inodes_.end()) {
-        names_.push_back(name);
-        known = inodes_.emplace(std::move(name), kFuseRoot + names_.size()).first;
-    }
-    request.entry({known->second, *size});
 }
 
 void FuseFrontEnd::get_attributes(FuseRequest request, std::uint64_t inode)
 {
     if (inode == kFuseRoot) {
         request.attributes({kFuseRoot, 0});
-        return;
-    }
-    const auto* name = name_of(inode);
-    const auto size = name == nullptr ? std::nullopt : config_.size_of(*name);
-    if (size) {
-        request.attributes({inode, *size});
+    } else if (const auto file = files_->get(inode)) {
+        request.attributes(*file);
     } else {
         request.error(ENOENT);
     }
@@ -118,73 +190,31 @@ void FuseFrontEnd::get_attributes(FuseRequest request, std::uint64_t inode)
 
 void FuseFrontEnd::open(FuseRequest request, std::uint64_t inode)
 {
-    const auto* name = name_of(inode);
-    const auto size = name == nullptr ? std::nullopt : config_.size_of(*name);
-    if (!size) {
+    if (files_->get(inode)) {
+        objects_->open(std::move(request), inode);
+    } else {
         request.error(ENOENT);
-        return;
     }
-    ++stats_.opens;
-    const auto object = objects_->begin(std::move(request));
-    handler_->on_open(OpenRequest{object, config_.volume, *name, nullptr, PendingOpen{objects_, object, MessageId{0}}});
 }
 
 void FuseFrontEnd::read(FuseRequest request, std::uint64_t handle, std::uint64_t offset, std::size_t size)
 {
-    ++stats_.reads;
-    const auto range = ByteRange::from_length(offset, size);
-    if (!range) {
-        ++stats_.malformed;
-        request.error(EINVAL);
-        return;
-    }
-    ask(ObjectId{static_cast<std::uint32_t>(handle)}, *range, std::move(request), false);
-}
-
-void FuseFrontEnd::ask(ObjectId object, ByteRange range, FuseRequest request, bool found_hole)
-{
-    if (const auto message = objects_->add_read(object, range, std::move(request), found_hole)) {
-        handler_->on_read(ReadRequest{object, range, PendingRead{objects_, object, *message}, found_hole});
-    }
+    objects_->read(std::move(request), handle, offset, size);
 }
 
 void FuseFrontEnd::release(FuseRequest request, std::uint64_t handle)
 {
-    const ObjectId object{static_cast<std::uint32_t>(handle)};
-    if (objects_->release(object)) {
-        ++stats_.closes;
-        handler_->on_close(object);
-    }
-    request.error(0);
+    objects_->release(std::move(request), handle);
 }
 
 void FuseFrontEnd::list(FuseRequest request, std::uint64_t from, std::size_t room)
 {
-    FuseListing listing{room};
-    const auto cookies = config_.cookies();
-    const auto add = [&, at = std::uint64_t{0}](const std::string& name, bool directory) mutable {
-        ++at;
-        return at <= from || listing.add(name, directory ? kFuseRoot : at + kFuseRoot, directory, at);
-    };
-    auto more = add;
-    if (more(".", true) && more("..", true)) {
-        for (const auto& cookie : cookies) {
-            if (!more(cookie, false)) {
-                break;
-            }
-        }
-    }
-    request.data(listing.bytes());
+    request.data(files_->list(from, room).bytes());
 }
 
 void FuseFrontEnd::ended()
 {
-    loop_.defer([weak = std::weak_ptr{self_}] {
-        if (const auto self = weak.lock()) {
-            const Error why{ErrorKind::kInternal, "the FUSE file system of the blobs was unmounted", ENOTCONN};
-            (*self)->handler_->on_front_end_lost(why);
-        }
-    });
+    objects_->lose(Error{ErrorKind::kInternal, "the FUSE file system of the blobs was unmounted", ENOTCONN});
 }
 
 } // namespace sluice::protocol

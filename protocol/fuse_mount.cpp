@@ -45,7 +45,7 @@ Result<UniqueFd> lock_base(const fs::path& base)
     if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
         if (errno == EWOULDBLOCK) {
             return fail(
-                ErrorKind::kInvalid, fmt::format("{}: another sluiced serves its blobs there", base.string()), EBUSY
+                ErrorKind::kTransient, fmt::format("{}: another sluiced serves its blobs there", base.string()), EBUSY
             );
         }
         return fail_errno(errno, path.string());
@@ -89,14 +89,15 @@ Result<fs::path> make_mount_point(const fs::path& base)
 
 } // namespace
 
-void detach_stale_mounts(const fs::path& base)
+void detach_stale_mounts(const fs::path& base, std::string_view keep)
 {
     // Reading the directory above the mounts and detaching them asks nothing of the file systems: they may be dead, or
     // hang, and one day be our own.
     std::error_code error;
     std::vector<fs::path> found;
     for (fs::directory_iterator at{base, error}; !error && at != fs::directory_iterator{}; at.increment(error)) {
-        if (is_generation(at->path().filename().string())) {
+        const auto name = at->path().filename().string();
+        if (is_generation(name) && name != keep) {
             found.push_back(at->path());
         }
     }
@@ -133,9 +134,21 @@ Result<FuseMount> FuseMount::mount(const fs::path& base)
     return FuseMount{std::move(*lock), std::move(*session), std::move(*path)};
 }
 
+Result<FuseMount> FuseMount::adopt(const fs::path& path)
+{
+    const auto base = path.parent_path();
+    auto lock = lock_base(base);
+    if (!lock) {
+        const auto& why = lock.error();
+        return fail(ErrorKind::kTransient, why.text(), why.code());
+    }
+    detach_stale_mounts(base, path.filename().string());
+    return FuseMount{std::move(*lock), {}, path};
+}
+
 FuseMount::~FuseMount()
 {
-    if (lock_) {
+    if (lock_ && !left_) {
         ::umount2(path_.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
         ::rmdir(path_.c_str());
     }

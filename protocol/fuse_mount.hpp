@@ -5,6 +5,8 @@
 #include "base/unique_fd.hpp"
 
 #include <filesystem>
+#include <string_view>
+#include <utility>
 
 namespace sluice::protocol {
 
@@ -20,13 +22,20 @@ public:
     /// and mounts. kUnsupported where the kernel has no FUSE; the error says what to do.
     [[nodiscard]] static Result<FuseMount> mount(const std::filesystem::path& base);
 
+    /// A predecessor's, which is mounted at `path` and whose session somebody has: takes the lock and detaches the
+    /// others below its base. Every error is of this moment (kTransient).
+    [[nodiscard]] static Result<FuseMount> adopt(const std::filesystem::path& path);
+
     FuseMount(FuseMount&&) noexcept = default;
     FuseMount& operator=(FuseMount&&) = delete;
     FuseMount(const FuseMount&) = delete;
     FuseMount& operator=(const FuseMount&) = delete;
 
-    /// Detaches it: who has a file of it open keeps it for as long as the session lives.
+    /// Detaches it, unless it was left: who has a file of it open keeps it for as long as the session lives.
     ~FuseMount();
+
+    /// It stays mounted, for a successor.
+    void leave() noexcept { left_ = true; }
 
     /// The session's descriptor, not blocking; for the one who serves it. Once.
     [[nodiscard]] UniqueFd take_session() noexcept { return std::move(session_); }
@@ -42,10 +51,11 @@ private:
     UniqueFd lock_; ///< of the base directory
     UniqueFd session_;
     std::filesystem::path path_;
+    bool left_ = false;
 };
 
-/// Detaches the file systems that sluiced has left mounted below `base`, and removes their mount points. What is open
-/// in them stays open.
-void detach_stale_mounts(const std::filesystem::path& base);
+/// Detaches the file systems that sluiced has left mounted below `base`, but for the one in the directory `keep`, and
+/// removes their mount points. What is open in them stays open.
+void detach_stale_mounts(const std::filesystem::path& base, std::string_view keep = {});
 
 } // namespace sluice::protocol

@@ -3,61 +3,168 @@
 
 #include <cassert>
 #include <cerrno>
+#include <limits>
 #include <utility>
 
 namespace sluice::protocol {
 
-FuseObjects::FuseObjects(FuseReader reader, FrontEndStats& stats, Events events)
-    : reader_{reader}, stats_{stats}, events_{std::move(events)}
-{}
+namespace {
 
-ObjectId FuseObjects::begin(FuseRequest opener)
+/// The object of a handle; 0, which no object has, where the handle is none of ours.
+ObjectId object_of(std::uint64_t handle) noexcept
 {
-    do {
-        ++last_object_;
-    } while (open_.contains(ObjectId{last_object_}) || opening_.contains(ObjectId{last_object_}));
-    opening_.emplace(ObjectId{last_object_}, std::move(opener));
-    return ObjectId{last_object_};
+    return ObjectId{handle <= std::numeric_limits<std::uint32_t>::max() ? static_cast<std::uint32_t>(handle) : 0U};
+}
+
+} // namespace
+
+void FuseObjects::reopen()
+{
+    for (const auto& [handle, node] : state().openings()) {
+        begin(handle, node, {}, {});
+    }
+}
+
+void FuseObjects::open(FuseRequest opener, std::uint64_t node)
+{
+    auto handle = opener.noted_handle();
+    if (handle != 0 && state().node_of(handle)) {
+        opener.opened(handle); // a predecessor was about to say so, or has said it
+        return;
+    }
+    if (handle == 0 || opening_.contains(object_of(handle))) {
+        const auto fresh = state().take_handle();
+        if (!fresh) {
+            opener.error(ENFILE);
+            return;
+        }
+        handle = *fresh;
+        opener.note_handle(handle);
+    }
+    ++stats_.opens;
+    begin(handle, node, std::move(opener), {});
+}
+
+void FuseObjects::begin(std::uint64_t handle, std::uint64_t node, FuseRequest opener, std::vector<Asked> reads)
+{
+    const auto object = object_of(handle);
+    opening_.emplace(object, Opening{node, std::move(opener), std::move(reads)});
+    std::string name{state().name_of(node)};
+    PendingOpen pending{weak_from_this(), object, MessageId{0}};
+    parts_.handler.on_open(OpenRequest{object, parts_.volume, std::move(name), nullptr, std::move(pending)});
 }
 
 void FuseObjects::answer_open(ObjectId id, MessageId, Result<OpenedBlob> outcome)
 {
-    auto opener = opening_.extract(id);
-    assert(!opener.empty());
+    auto found = opening_.extract(id);
+    if (found.empty()) {
+        return; // released meanwhile
+    }
+    auto& opening = found.mapped();
     if (!outcome) {
         ++stats_.opens_rejected;
-        opener.mapped().error(errno_of(outcome.error()));
+        const auto code = errno_of(outcome.error());
+        opening.opener.error(code);
+        for (auto& read : opening.reads) {
+            read.request.error(code);
+        }
+        return;
+    }
+    assert(outcome->file);
+    if (opening.opener && !tell_opener(id, opening)) {
+        ++stats_.open_answers_failed;
+        close_later(id);
         return;
     }
     ++stats_.opens_accepted;
-    assert(outcome->file);
-    if (opener.mapped().opened(id.value)) {
-        open_.emplace(id, std::move(*outcome));
-    } else {
-        ++stats_.open_answers_failed; // the opener was killed meanwhile, and nothing will be released
-        events_.dropped(id);
+    open_.emplace(id, std::move(*outcome));
+    for (auto& read : opening.reads) {
+        ask_later(parts_.loop, weak_from_this(), id, std::move(read), false); // the core is answering: not now
     }
 }
 
-std::optional<MessageId> FuseObjects::add_read(ObjectId id, ByteRange range, FuseRequest request, bool has_looked)
+bool FuseObjects::tell_opener(ObjectId id, Opening& opening)
+{
+    if (!state().add_opening({id.value, opening.node})) {
+        opening.opener.error(ENFILE);
+        return false;
+    }
+    if (!opening.opener.opened(id.value)) {
+        state().remove_opening(id.value);
+        return false;
+    }
+    return true;
+}
+
+void FuseObjects::read(FuseRequest request, std::uint64_t handle, std::uint64_t offset, std::size_t size)
+{
+    ++stats_.reads;
+    const auto range = ByteRange::from_length(offset, size);
+    if (!range) {
+        ++stats_.malformed;
+        request.error(EINVAL);
+        return;
+    }
+    const auto id = object_of(handle);
+    if (open_.contains(id)) {
+        ask(id, *range, std::move(request), false);
+        return;
+    }
+    if (const auto opening = opening_.find(id); opening != opening_.end()) {
+        opening->second.reads.push_back({*range, std::move(request)});
+        return;
+    }
+    const auto node = state().node_of(handle);
+    if (!node) {
+        ++stats_.unknown_objects;
+        request.error(EIO);
+        return;
+    }
+    // A predecessor's, which could not be opened anew yet.
+    std::vector<Asked> reads;
+    reads.push_back({*range, std::move(request)});
+    begin(handle, *node, {}, std::move(reads));
+}
+
+void FuseObjects::ask(ObjectId id, ByteRange range, FuseRequest request, bool has_looked)
 {
     const auto object = open_.find(id);
     if (object == open_.end()) {
         ++stats_.unknown_objects;
         request.error(EIO);
-        return std::nullopt;
+        return;
     }
     range = range.intersect({0, object->second.size});
     if (range.empty()) {
         request.data({});
-        return std::nullopt;
+        return;
     }
     do {
         ++last_message_;
     } while (reads_.contains(MessageId{last_message_}));
     const MessageId message{last_message_};
+    const auto arrival = request.arrival();
     reads_.emplace(message, Read{range, std::move(request), has_looked});
-    return message;
+    PendingRead pending{weak_from_this(), id, message};
+    parts_.handler.on_read(ReadRequest{id, range, std::move(pending), has_looked, arrival});
+}
+
+void FuseObjects::ask_later(EventLoop& loop, std::weak_ptr<FuseObjects> weak, ObjectId id, Asked asked, bool has_looked)
+{
+    loop.post([objects = std::move(weak), id, waiting = std::move(asked), has_looked]() mutable {
+        if (const auto self = objects.lock()) {
+            self->ask(id, waiting.range, std::move(waiting.request), has_looked);
+        }
+    });
+}
+
+void FuseObjects::close_later(ObjectId id)
+{
+    parts_.loop.defer([weak = weak_from_this(), id] {
+        if (const auto self = weak.lock()) {
+            self->parts_.handler.on_close(id);
+        }
+    });
 }
 
 void FuseObjects::answer_read(ObjectId id, MessageId message, Result<void> outcome)
@@ -78,11 +185,39 @@ void FuseObjects::answer_read(ObjectId id, MessageId message, Result<void> outco
     }
     FuseReader::OnHole on_hole;
     if (!has_looked) {
-        on_hole = [tell = events_.found_hole, id, asked = range](FuseRequest again) {
-            tell(id, asked, std::move(again));
+        on_hole = [&loop = parts_.loop, weak = weak_from_this(), id, asked = range](FuseRequest again) {
+            ask_later(loop, weak, id, {asked, std::move(again)}, true);
         };
     }
-    reader_.answer(std::move(request), object->second.file, range, std::move(on_hole));
+    parts_.reader.answer(std::move(request), object->second.file, range, std::move(on_hole));
+}
+
+void FuseObjects::release(FuseRequest request, std::uint64_t handle)
+{
+    const auto id = object_of(handle);
+    if (state().remove_opening(handle)) {
+        ++stats_.closes;
+        opening_.erase(id);
+        open_.erase(id);
+        parts_.handler.on_close(id);
+    }
+    request.error(0);
+}
+
+void FuseObjects::lose(Error why)
+{
+    parts_.loop.defer([weak = weak_from_this(), reason = std::move(why)] {
+        if (const auto self = weak.lock()) {
+            self->parts_.handler.on_front_end_lost(reason);
+        }
+    });
+}
+
+FrontEndStats FuseObjects::stats() const
+{
+    auto stats = stats_;
+    stats.open_objects = open_.size() + opening_.size();
+    return stats;
 }
 
 } // namespace sluice::protocol

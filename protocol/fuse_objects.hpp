@@ -1,64 +1,88 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "base/function.hpp"
+#include "base/event_loop.hpp"
 #include "protocol/front_end.hpp"
 #include "protocol/fuse_reader.hpp"
 #include "protocol/fuse_request.hpp"
 
 #include <cstdint>
-#include <functional>
 #include <memory>
-#include <optional>
+#include <string>
 #include <unordered_map>
+#include <vector>
 
 namespace sluice::protocol {
 
 /// The openings of blobs through the FUSE file system, one object for each open file, and the answers that go back to
 /// them. An object's id is the open file's handle. Loop thread only.
-class FuseObjects final : public Answerer {
+///
+/// What was open under a predecessor is opened anew in the core; its READs wait for that. The rule about an OPEN that
+/// the predecessor had in hand: the opening is recorded before the answer is given, and the handle of the answer is
+/// noted beside the request before that. The kernel waits for the answer of an OPEN that it has handed out even when
+/// its opener is killed, and then sends a RELEASE. So when it does not take the answer of an OPEN whose opening was
+/// recorded before, a predecessor has given it: the opening stays, and its RELEASE comes. If it was not recorded, the
+/// kernel has never heard of that handle, and the opening is dropped.
+class FuseObjects final : public Answerer, public std::enable_shared_from_this<FuseObjects> {
 public:
-    /// What comes up while something is answered.
-    struct Events {
-        /// The core has accepted an opening whose opener was killed meanwhile. Called from within answers, so it must
-        /// only take notes or defer.
-        UniqueFunction<void(ObjectId)> dropped;
-        /// The core took a range for present, and a worker has found a hole in it. Called on workers; copied to them.
-        std::function<void(ObjectId, ByteRange, FuseRequest)> found_hole;
+    struct Parts {
+        EventLoop& loop;
+        FuseReader reader;
+        std::string volume; ///< that all blobs are in
+        std::shared_ptr<FuseChannel> channel;
+        RequestHandler& handler; ///< outlives this object, or its last answer
     };
 
-    FuseObjects(FuseReader reader, FrontEndStats& stats, Events events);
+    explicit FuseObjects(Parts parts) : parts_{std::move(parts)} {}
 
-    /// A new object, whose opener waits for answer_open().
-    [[nodiscard]] ObjectId begin(FuseRequest opener);
+    /// Opens in the core what a predecessor has left open.
+    void reopen();
 
-    /// Takes note of somebody who sleeps until `range` is there. `has_looked`: a hole that is there when the READ is
-    /// answered is an error. Nothing when the READ is answered already: by an error, or because it is beyond the end.
-    [[nodiscard]] std::optional<MessageId>
-    add_read(ObjectId object, ByteRange range, FuseRequest request, bool has_looked);
+    void open(FuseRequest opener, std::uint64_t node);
+    void read(FuseRequest request, std::uint64_t handle, std::uint64_t offset, std::size_t size);
+    void release(FuseRequest request, std::uint64_t handle);
 
-    /// False when it was not open.
-    [[nodiscard]] bool release(ObjectId object) { return open_.erase(object) != 0; }
+    /// Tells the core, later, that nothing more will come.
+    void lose(Error why);
 
-    [[nodiscard]] std::size_t size() const noexcept { return open_.size() + opening_.size(); }
+    [[nodiscard]] FrontEndStats stats() const;
 
     void answer_open(ObjectId object, MessageId message, Result<OpenedBlob> outcome) override;
     void answer_read(ObjectId object, MessageId message, Result<void> outcome) override;
 
 private:
+    struct Asked {
+        ByteRange range;
+        FuseRequest request;
+    };
+
+    struct Opening {
+        std::uint64_t node = 0;
+        FuseRequest opener;       ///< none when a predecessor has answered it
+        std::vector<Asked> reads; ///< that came before it was open
+    };
+
     struct Read {
         ByteRange range;
         FuseRequest request;
-        bool has_looked = false;
+        bool has_looked = false; ///< a hole that is there when the READ is answered is an error
     };
 
-    FuseReader reader_;
-    FrontEndStats& stats_;
-    Events events_;
-    std::unordered_map<ObjectId, FuseRequest> opening_;
+    void begin(std::uint64_t handle, std::uint64_t node, FuseRequest opener, std::vector<Asked> reads);
+    [[nodiscard]] bool tell_opener(ObjectId object, Opening& opening);
+    void ask(ObjectId object, ByteRange range, FuseRequest request, bool has_looked);
+    /// From any thread.
+    static void
+    ask_later(EventLoop& loop, std::weak_ptr<FuseObjects> weak, ObjectId object, Asked asked, bool has_looked);
+    void close_later(ObjectId object);
+
+    [[nodiscard]] FuseState& state() noexcept { return parts_.channel->state(); }
+
+    Parts parts_;
+    FrontEndStats stats_;
+    std::unordered_map<ObjectId, Opening> opening_;
     std::unordered_map<ObjectId, OpenedBlob> open_;
     std::unordered_map<MessageId, Read> reads_;
-    std::uint32_t last_object_ = 0;
     std::uint32_t last_message_ = 0;
 };
 

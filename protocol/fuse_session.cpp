@@ -2,20 +2,13 @@
 #include "protocol/fuse_session.hpp"
 
 #include "base/log.hpp"
-#include "base/text.hpp"
-
-#define FUSE_USE_VERSION 312
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <cstdarg>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <fmt/format.h>
-#include <fuse_lowlevel.h>
 #include <sys/epoll.h>
+#include <utility>
+#include <vector>
 
 namespace sluice::protocol {
 
@@ -23,130 +16,62 @@ namespace {
 
 constexpr int kRequestsPerTurn = 64;
 
-/// Requests that nobody sleeps on directly (readahead), which the kernel keeps going at once. Its default of 12 would
-/// let a slow registry hold up readers that want something else.
-constexpr unsigned kBackgroundMax = 64;
-constexpr unsigned kReadaheadMax = 1U << 20;
-
-log::Level level_of(fuse_log_level level) noexcept
+/// The order in which a predecessor's requests are handled: an OPEN's handle has to be known to the others, and what is
+/// closed has to have been open.
+int rank_of(std::span<const std::byte> message) noexcept
 {
-    return level <= FUSE_LOG_ERR ? log::Level::kError : log::Level::kDebug;
-}
-
-void log_line(fuse_log_level level, const char* format, va_list arguments)
-{
-    std::array<char, 512> text{};
-    (void)std::vsnprintf(text.data(), text.size(), format, arguments);
-    if (log::enabled(level_of(level))) {
-        log::write(level_of(level), fmt::format("libfuse: {}", printable(trim(text.data()))));
+    fuse_in_header head{};
+    std::memcpy(&head, message.data(), sizeof head);
+    switch (head.opcode) {
+    case FUSE_OPEN:
+        return 0;
+    case FUSE_RELEASE:
+        return 2;
+    default:
+        return 1;
     }
 }
 
 } // namespace
 
-struct FuseSession::Buffer {
-    Buffer() = default;
-    Buffer(const Buffer&) = delete;
-    Buffer& operator=(const Buffer&) = delete;
-
-    ~Buffer() { std::free(buf.mem); } // NOLINT(*-no-malloc,*-owning-memory): libfuse has malloc'ed it
-
-    fuse_buf buf{};
-};
-
-/// libfuse's C callbacks. Nothing that they call throws but for want of memory.
-struct FuseCallbacks {
-    static FuseSession& self(fuse_req_t request) { return *static_cast<FuseSession*>(::fuse_req_userdata(request)); }
-
-    static FuseOperations& operations(fuse_req_t request) { return self(request).operations_; }
-
-    static FuseRequest owned(fuse_req_t request) { return {self(request).session_, request}; }
-
-    static void init(void*, fuse_conn_info* connection) noexcept
-    {
-        // A request is small: reading it through a pipe would only cost.
-        connection->want &= ~static_cast<unsigned>(FUSE_CAP_SPLICE_READ);
-        connection->max_background = kBackgroundMax;
-        connection->congestion_threshold = kBackgroundMax;
-        connection->max_readahead = std::min(connection->max_readahead, kReadaheadMax);
-    }
-
-    static void lookup(fuse_req_t request, fuse_ino_t parent, const char* name) noexcept
-    {
-        if (parent != kFuseRoot) {
-            ::fuse_reply_err(request, ENOTDIR);
-            return;
-        }
-        operations(request).lookup(owned(request), name);
-    }
-
-    static void getattr(fuse_req_t request, fuse_ino_t inode, fuse_file_info*) noexcept
-    {
-        operations(request).get_attributes(owned(request), inode);
-    }
-
-    static void open(fuse_req_t request, fuse_ino_t inode, fuse_file_info*) noexcept
-    {
-        operations(request).open(owned(request), inode);
-    }
-
-    static void read(fuse_req_t request, fuse_ino_t, size_t size, off_t offset, fuse_file_info* file) noexcept
-    {
-        operations(request).read(owned(request), file->fh, static_cast<std::uint64_t>(offset), size);
-    }
-
-    static void release(fuse_req_t request, fuse_ino_t, fuse_file_info* file) noexcept
-    {
-        operations(request).release(owned(request), file->fh);
-    }
-
-    static void readdir(fuse_req_t request, fuse_ino_t, size_t size, off_t offset, fuse_file_info*) noexcept
-    {
-        operations(request).list(owned(request), static_cast<std::uint64_t>(offset), size);
-    }
-};
-
-FuseSession::FuseSession(EventLoop& loop, FuseOperations& operations)
-    : loop_{loop}, operations_{operations}, buffer_{std::make_unique<Buffer>()}
+FuseSession::FuseSession(EventLoop& loop, std::shared_ptr<FuseChannel> channel, FuseOperations& operations)
+    : loop_{loop}, channel_{std::move(channel)}, operations_{operations}
 {}
 
-FuseSession::~FuseSession() = default;
-
-Result<std::unique_ptr<FuseSession>> FuseSession::make(EventLoop& loop, UniqueFd descriptor, FuseOperations& operations)
+std::size_t FuseSession::start()
 {
-    ::fuse_set_log_func(log_line);
-    fuse_lowlevel_ops ops{};
-    ops.init = FuseCallbacks::init;
-    ops.lookup = FuseCallbacks::lookup;
-    ops.getattr = FuseCallbacks::getattr;
-    ops.open = FuseCallbacks::open;
-    ops.read = FuseCallbacks::read;
-    ops.release = FuseCallbacks::release;
-    ops.readdir = FuseCallbacks::readdir;
-
-    std::unique_ptr<FuseSession> self{new FuseSession{loop, operations}};
-    std::array<char, 7> name{"sluice"};
-    std::array<char*, 2> words{name.data(), nullptr};
-    fuse_args arguments = FUSE_ARGS_INIT(1, words.data());
-    auto* session = ::fuse_session_new(&arguments, &ops, sizeof ops, self.get());
-    ::fuse_opt_free_args(&arguments);
-    if (session == nullptr) {
-        return fail(ErrorKind::kInternal, "libfuse makes no session");
+    when_free_ = [&loop = loop_, weak = weak_from_this()] {
+        loop.post([weak] {
+            if (const auto self = weak.lock()) {
+                self->watch();
+            }
+        });
+    };
+    auto& state = channel_->state();
+    auto slots = state.slots_in_use();
+    std::stable_sort(slots.begin(), slots.end(), [&](std::size_t a, std::size_t b) {
+        return rank_of(state.slot(a)) < rank_of(state.slot(b));
+    });
+    for (const auto slot : slots) {
+        handle(slot);
     }
-    self->session_ = FuseSessionPtr{session, [](fuse_session* last) { ::fuse_session_destroy(last); }};
-    const auto place = fmt::format("/dev/fd/{}", descriptor.get());
-    if (::fuse_session_mount(session, place.c_str()) != 0) {
-        return fail(ErrorKind::kInternal, fmt::format("libfuse does not take {}", place));
-    }
-    (void)descriptor.release(); // the session closes it
-    return self;
+    watch();
+    return slots.size();
 }
 
-void FuseSession::start()
+void FuseSession::stop()
 {
-    source_ = std::make_unique<IoSource>(
-        loop_, ::fuse_session_fd(session_.get()), EPOLLIN, [this](std::uint32_t) { drain(); }, "FUSE requests"
-    );
+    stopped_ = true;
+    source_.reset();
+}
+
+void FuseSession::watch()
+{
+    if (!stopped_) {
+        source_ = std::make_unique<IoSource>(
+            loop_, channel_->descriptor(), EPOLLIN, [this](std::uint32_t) { drain(); }, "FUSE requests"
+        );
+    }
 }
 
 void FuseSession::drain()
@@ -158,14 +83,103 @@ void FuseSession::drain()
 
 bool FuseSession::take_one()
 {
-    const int got = ::fuse_session_receive_buf(session_.get(), &buffer_->buf);
-    if (got > 0) {
-        ::fuse_session_process_buf(session_.get(), &buffer_->buf);
-    } else if (got != -EAGAIN && got != -EINTR) {
+    const auto got = channel_->read(when_free_);
+    switch (got.outcome) {
+    case FuseChannel::Outcome::kRequest:
+        handle(got.slot);
+        return true;
+    case FuseChannel::Outcome::kNothing:
+        return false;
+    case FuseChannel::Outcome::kFull:
+        wait_for_slot();
+        return false;
+    case FuseChannel::Outcome::kEnded:
         stop();
         operations_.ended();
+        return false;
     }
-    return got > 0;
+    return false;
+}
+
+void FuseSession::wait_for_slot()
+{
+    source_.reset();
+    if (!std::exchange(has_told_full_, true)) {
+        log::warning(
+            "fuse: {} requests wait for their data, and no more are taken until one of them is answered",
+            FuseStateLayout::kSlots
+        );
+    }
+}
+
+void FuseSession::handle(std::size_t slot)
+{
+    auto& state = channel_->state();
+    const auto arrival = state.note_arrival(slot, SteadyClock::now());
+    const auto message = parse_fuse_message(state.slot(slot));
+    if (message && !expects_answer(message->operation)) {
+        // A FORGET names what is remembered for ever; the READ of an INTERRUPT is answered all the same.
+        channel_->forget(slot);
+        return;
+    }
+    FuseRequest request{channel_, slot, arrival};
+    if (message) {
+        dispatch(std::move(request), *message);
+    } else {
+        log::warning("fuse: {}", message.error().text());
+        request.error(EIO);
+    }
+}
+
+void FuseSession::dispatch(FuseRequest request, const FuseMessage& message)
+{
+    switch (message.operation) {
+    case FUSE_INIT: {
+        const auto answer = answer_offer(message.offer);
+        if (answer) {
+            request.body(*answer);
+        } else {
+            log::error("fuse: the kernel speaks {}.{}, which is too old", message.offer.major, message.offer.minor);
+            request.error(EPROTO);
+        }
+        return;
+    }
+    case FUSE_LOOKUP:
+        if (message.node == kFuseRoot) {
+            operations_.lookup(std::move(request), std::string{message.name});
+        } else {
+            request.error(ENOTDIR);
+        }
+        return;
+    case FUSE_GETATTR:
+        operations_.get_attributes(std::move(request), message.node);
+        return;
+    case FUSE_OPEN:
+        operations_.open(std::move(request), message.node);
+        return;
+    case FUSE_READ:
+        operations_.read(std::move(request), message.handle, message.offset, message.size);
+        return;
+    case FUSE_RELEASE:
+        operations_.release(std::move(request), message.handle);
+        return;
+    case FUSE_OPENDIR:
+        request.body(fuse_open_out{});
+        return;
+    case FUSE_READDIR:
+        operations_.list(std::move(request), message.offset, message.size);
+        return;
+    case FUSE_RELEASEDIR:
+    case FUSE_DESTROY:
+        request.error(0);
+        return;
+    case FUSE_STATFS:
+        request.body(make_statistics());
+        return;
+    default:
+        request.error(ENOSYS);
+        return;
+    }
 }
 
 } // namespace sluice::protocol

@@ -32,18 +32,18 @@ std::unique_ptr<protocol::FrontEnd> make_fuse(const FrontEndParts& parts)
     protocol::FuseConfig fuse;
     fuse.mount_base = parts.config.blobs_dir;
     fuse.volume = volume_of(parts.config.domain_id);
-    fuse.size_of = [&catalogue = parts.catalogue](std::string_view cookie) -> std::optional<std::uint64_t> {
+    fuse.contents.size_of = [&catalogue = parts.catalogue](std::string_view cookie) -> std::optional<std::uint64_t> {
         const auto* entry = catalogue.find_cookie(cookie);
         return entry == nullptr ? std::nullopt : std::optional{entry->info.erofs_size};
     };
-    fuse.cookies = [&catalogue = parts.catalogue] {
+    fuse.contents.cookies = [&catalogue = parts.catalogue] {
         std::vector<std::string> names;
         for (const auto& [identity, entry] : catalogue.entries()) {
             names.push_back(identity.hex());
         }
         return names;
     };
-    return std::make_unique<protocol::FuseFrontEnd>(parts.loop, parts.workers, std::move(fuse));
+    return std::make_unique<protocol::FuseFrontEnd>(parts.loop, parts.workers, std::move(fuse), parts.descriptors);
 }
 
 constexpr std::array<FrontEndKind, 2> kKinds{

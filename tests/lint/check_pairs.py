@@ -11,10 +11,6 @@ import sources  # noqa: E402
 HEADERS = (".hpp", ".h")
 INCLUDE = re.compile(r'^\s*#\s*include "(.*?)"', re.MULTILINE)
 MAIN = re.compile(r"^int main\(", re.MULTILINE)
-# Sources without a header of their name, and why.
-EXCEPTIONS = {
-    "protocol/hygiene.cpp": "implements prepopulate.hpp until what it does is divided between workers",
-}
 
 
 def header_of(root, path):
@@ -32,7 +28,7 @@ def check(root):
     root, faults = pathlib.Path(root), []
     for path in sources.code_files(root):
         ours = path.parts[0] != "tests" or path.parts[1] == "support"
-        if path.suffix != ".cpp" or not ours or str(path) in EXCEPTIONS:
+        if path.suffix != ".cpp" or not ours:
             continue
         text = (root / path).read_text()
         if MAIN.search(text):

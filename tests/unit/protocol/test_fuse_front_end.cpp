@@ -41,9 +41,11 @@ protected:
         FuseConfig config;
         config.mount_base = base();
         config.volume = "erofs,dom0";
-        config.size_of = [](std::string_view name) { return name == kBlob ? std::optional{kSize} : std::nullopt; };
-        config.cookies = [] { return std::vector<std::string>{kBlob}; };
-        device_.emplace(*loop_, *workers_, std::move(config));
+        config.contents.size_of = [](std::string_view name) {
+            return name == kBlob ? std::optional{kSize} : std::nullopt;
+        };
+        config.contents.cookies = [] { return std::vector<std::string>{kBlob}; };
+        device_.emplace(*loop_, *workers_, std::move(config), nothing_kept_);
         if (const auto started = device_->start(handler_); !started) {
             const auto why = started.error().text();
             TearDown();
@@ -120,6 +122,7 @@ protected:
     }
 
     test::TempDir dir_;
+    FdStore nothing_kept_;
     std::optional<EventLoop> loop_;
     std::optional<WorkerPool> workers_;
     RecordingHandler handler_;
