@@ -143,11 +143,6 @@ void EventLoop::notify(const std::string& state)
     (void)sd_notify(0, state.c_str());
 }
 
-void EventLoop::enable_watchdog()
-{
-    (void)sd_event_set_watchdog(raw(), 1);
-}
-
 struct IoSource::State {
     State(EventLoop& on, const HandlerName& named, Callback call) : loop{on}, name{named}, callback{std::move(call)} {}
 

@@ -56,9 +56,6 @@ public:
     /// READY=1, STATUS=…, STOPPING=1 for systemd; does nothing where no manager listens.
     void notify(const std::string& state);
 
-    /// Pings systemd's watchdog from the loop where the unit asks for it.
-    void enable_watchdog();
-
     /// Tells of handlers that keep the loop for long.
     [[nodiscard]] StallWatch& stall_watch() noexcept { return stall_watch_; }
 

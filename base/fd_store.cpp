@@ -4,6 +4,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <fmt/format.h>
 #include <memory>
@@ -72,6 +73,11 @@ FdStore FdStore::from_environment()
 {
     const bool keeps = is_set("NOTIFY_SOCKET") && is_set("FDSTORE");
     return {inherited_descriptors(), keeps ? Tell{&tell_manager} : Tell{}};
+}
+
+bool FdStore::has(std::string_view name) const
+{
+    return std::ranges::find(inherited_, name, &Named::name) != inherited_.end();
 }
 
 UniqueFd FdStore::take(std::string_view name)

@@ -38,6 +38,9 @@ public:
     /// Whether somebody keeps descriptors for this process.
     [[nodiscard]] bool keeps() const noexcept { return static_cast<bool>(tell_); }
 
+    /// Whether a descriptor of that name was inherited, and not taken yet.
+    [[nodiscard]] bool has(std::string_view name) const;
+
     /// The inherited descriptor of that name; invalid when there is none. Of two with one name the first counts; the
     /// rest are closed and logged.
     [[nodiscard]] UniqueFd take(std::string_view name);

@@ -3,7 +3,7 @@
 
 #include "base/log.hpp"
 #include "daemon/control/status_metrics.hpp"
-#include "daemon/front_end/library.hpp"
+#include "daemon/takeovers.hpp"
 #include "protocol/hygiene.hpp"
 #include "sluice_config.h"
 #include "trust/ca_store.hpp"
@@ -24,6 +24,9 @@ namespace {
 /// One chunk is what a worker proves and writes at once: large enough for the disk, small enough that a reader of the
 /// first bytes of a large fetch does not wait for the last.
 constexpr std::size_t kChunkSize = std::size_t{256} << 10;
+
+/// A READ that has still not been answered this long after its deadline will never be.
+constexpr milliseconds kOverdue{10'000};
 
 FillPolicy fill_policy(const Config& config)
 {
@@ -109,8 +112,16 @@ Daemon::Daemon(
 
 Daemon::~Daemon()
 {
-    if (front_ends_ != nullptr) {
-        front_ends_->stop();
+    // A start that failed, or a loop that was ended without a word: what is mounted is the successor's.
+    if (!ended_ && front_ends_ != nullptr) {
+        if (descriptors_.keeps()) {
+            front_ends_->leave();
+        } else {
+            front_ends_->stop();
+        }
+    }
+    if (!ended_ && control_ != nullptr && descriptors_.keeps()) {
+        control_->leave();
     }
 }
 
@@ -137,6 +148,11 @@ Result<void> Daemon::open_cache()
 void Daemon::make_mountable()
 {
     const protocol::Hygiene hygiene{config_.dir, cache_dir_->prefill()};
+    sweep_ = std::make_unique<CacheSweep>(loop_, workers_, hygiene);
+    is_bound_ = descriptors_.has("cachefiles");
+    if (is_bound_) {
+        return; // the kernel may be making a file at this moment; each is looked at when it is opened
+    }
     const auto report = hygiene.make_mountable();
     for (const auto& path : report.removed) {
         log::warning("removed {}: a crash has left it without a valid attribute", path.string());
@@ -144,7 +160,6 @@ void Daemon::make_mountable()
     for (const auto& problem : report.problems) {
         log::warning("{}", problem);
     }
-    sweep_ = std::make_unique<CacheSweep>(loop_, workers_, hygiene);
 }
 
 bool Daemon::is_cache_sound() const
@@ -192,65 +207,6 @@ void Daemon::make_services()
     front_ends_ = std::make_unique<FrontEnds>();
 }
 
-Result<void> Daemon::start_front_end(std::unique_ptr<protocol::FrontEnd> front_end)
-{
-    const auto& started = *front_end;
-    const auto capabilities = [&started] { return started.capabilities(); };
-    const auto lost = [this, &started](const Error& why) {
-        log::error("{}: {}; what it serves has to be mounted again", started.capabilities().name, why.text());
-        stop(1);
-    };
-    auto objects =
-        std::make_unique<ObjectService>(ObjectService::Parts{*services_, *blobs_, catalogue_, capabilities, lost});
-    return front_ends_->start({std::move(front_end), std::move(objects)});
-}
-
-Result<void> Daemon::start_mount_front_end(const FrontEndKind& kind)
-{
-    const FrontEndParts parts{loop_, workers_, config_, io_, catalogue_, descriptors_};
-    auto started = start_front_end(kind.make(parts));
-    if (started) {
-        const auto capabilities = front_ends_->all().back().front_end->capabilities();
-        mount_front_end_.name = capabilities.name;
-        mount_front_end_.why = kind.why;
-        mount_front_end_.blobs_dir = capabilities.blobs_dir;
-        mount_front_end_.needs_complete = capabilities.needs_complete;
-        mount_front_end_.can_restore = capabilities.can_restore;
-    }
-    return started;
-}
-
-Result<void> Daemon::start_front_ends()
-{
-    std::string faults;
-    for (const auto& candidate : mount_front_ends()) {
-        if (config_.front_end != FrontEndMode::kAuto && config_.front_end != candidate.mode) {
-            mount_front_end_.refused.push_back({std::string{candidate.name}, "the configuration asks for another one"});
-            continue;
-        }
-        if (!mount_front_end_.name.empty()) {
-            mount_front_end_.refused.push_back(
-                {std::string{candidate.name}, fmt::format("not needed: {} works", mount_front_end_.name)}
-            );
-            continue;
-        }
-        if (auto started = start_mount_front_end(candidate); !started) {
-            log::info("no front end {}: {}", candidate.name, started.error().text());
-            mount_front_end_.refused.push_back({std::string{candidate.name}, started.error().text()});
-            faults += fmt::format("{}{}: {}", faults.empty() ? "" : "; ", candidate.name, started.error().text());
-        }
-    }
-    if (config_.front_end == FrontEndMode::kNone) {
-        mount_front_end_.name = "none";
-        mount_front_end_.why = "the configuration asks for none: images can be read with libsluice only";
-    }
-    if (mount_front_end_.name.empty()) {
-        return fail(ErrorKind::kUnsupported, faults);
-    }
-    log::info("front end: {}", mount_front_end_.name);
-    return {};
-}
-
 void Daemon::make_image_service()
 {
     ImageService::Options options;
@@ -264,23 +220,56 @@ void Daemon::make_image_service()
     images_ = std::make_unique<ImageService>(parts, options);
 }
 
-Result<void> Daemon::start_library()
+Result<void> Daemon::start_control()
 {
-    auto library = make_library_front_end(loop_, workers_, config_, catalogue_, images_->images());
-    if (!library) {
-        return fail(library.error());
+    ControlApi::Parts parts{
+        loop_,
+        workers_,
+        config_,
+        counters_,
+        catalogue_,
+        *images_,
+        *blobs_,
+        *front_ends_,
+        mount_front_end_,
+        keys_,
+        *space_,
+        takeovers_};
+    api_ = std::make_unique<ControlApi>(std::move(parts));
+    add_fetch_metrics(api_->metrics(), [this] { return sources_->counters(); });
+    add_library_metrics(api_->metrics(), [this] { return library_->socket_stats(); });
+    add_front_end_metrics(api_->metrics(), [this] { return front_ends_->all().front().front_end->stats(); });
+    const auto options = control_options(config_);
+    if (!options) {
+        return fail(options.error());
     }
-    library_ = library->get();
-    return start_front_end(std::move(*library));
+    auto handler = [this](ControlRequest request) { return api_->handle(std::move(request)); };
+    control_ = std::make_unique<ControlServer>(loop_, *options, std::move(handler), descriptors_);
+    return {};
+}
+
+bool Daemon::is_well() const
+{
+    const auto first = blobs_->first_deadline();
+    return !first || SteadyClock::now() < first->when() + kOverdue;
 }
 
 Result<void> Daemon::start()
 {
     auto started = start_all();
     if (!started && clean_stop_ && is_cache_sound()) {
-        clean_stop_->finish();
+        note_clean_stop();
     }
     return started;
+}
+
+void Daemon::note_clean_stop()
+{
+    if (descriptors_.keeps()) {
+        clean_stop_->hand_over();
+    } else {
+        clean_stop_->finish();
+    }
 }
 
 Result<void> Daemon::start_all()
@@ -292,6 +281,7 @@ Result<void> Daemon::start_all()
         if (auto loaded = load_keys(); !loaded) {
             return loaded;
         }
+        takeovers_ = count_takeover(descriptors_);
         make_services();
         if (auto started = start_front_ends(); !started) {
             return started;
@@ -303,40 +293,22 @@ Result<void> Daemon::start_all()
         if (auto started = start_library(); !started) {
             return started;
         }
-        ControlApi::Parts parts{
-            loop_,
-            workers_,
-            config_,
-            counters_,
-            catalogue_,
-            *images_,
-            *blobs_,
-            *front_ends_,
-            mount_front_end_,
-            keys_,
-            *space_};
-        api_ = std::make_unique<ControlApi>(std::move(parts));
-        add_fetch_metrics(api_->metrics(), [this] { return sources_->counters(); });
-        add_library_metrics(api_->metrics(), [this] { return library_->socket_stats(); });
-        add_front_end_metrics(api_->metrics(), [this] { return front_ends_->all().front().front_end->stats(); });
-        const auto options = control_options(config_);
-        if (!options) {
-            return fail(options.error());
+        if (auto started = start_control(); !started) {
+            return started;
         }
-        control_ = std::make_unique<ControlServer>(loop_, *options, [this](ControlRequest request) {
-            return api_->handle(std::move(request));
-        });
         reaper_ = std::make_unique<LayerReaper>(loop_, sluicectl_, config_.layers_dir.string());
         reaper_->check();
-        for (const int signal : {SIGTERM, SIGINT}) {
-            signals_.push_back(std::make_unique<SignalSource>(
-                loop_, signal, [this] { stop(0); }, "signal to stop"
-            ));
-        }
+        signals_.push_back(std::make_unique<SignalSource>(
+            loop_, SIGINT, [this] { stop(0); }, "signal to stop"
+        ));
+        signals_.push_back(std::make_unique<SignalSource>(
+            loop_, SIGTERM, [this] { leave(0); }, "signal to hand over"
+        ));
+        watchdog_ = std::make_unique<Watchdog>(loop_, [this] { return is_well(); });
     } catch (const std::exception& error) {
         return fail(ErrorKind::kInternal, error.what());
     }
-    if (sweep_) {
+    if (sweep_ && !is_bound_) {
         sweep_->start();
     }
     auto clear = [hygiene = protocol::Hygiene{config_.dir, cache_dir_->prefill()}] {
@@ -345,7 +317,6 @@ Result<void> Daemon::start_all()
         }
     };
     workers_.submit(std::move(clear), Urgency::kBackground);
-    loop_.enable_watchdog();
     log::info(
         "sluiced {} serves {} images from {} ({} trusted keys)",
         SLUICE_VERSION,
@@ -358,11 +329,31 @@ Result<void> Daemon::start_all()
 
 void Daemon::stop(int code)
 {
+    ended_ = true;
     loop_.notify("STOPPING=1");
     front_ends_->stop();
     if (code == 0 && is_cache_sound()) {
         clean_stop_->finish();
     }
+    loop_.exit(code);
+}
+
+void Daemon::leave(int code)
+{
+    if (!descriptors_.keeps()) {
+        stop(code);
+        return;
+    }
+    ended_ = true;
+    loop_.notify("STOPPING=1");
+    if (is_cache_sound()) {
+        clean_stop_->hand_over();
+    }
+    log::info("what is mounted is left to the next daemon");
+    if (control_ != nullptr) {
+        control_->leave();
+    }
+    front_ends_->leave();
     loop_.exit(code);
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/aligned_buffer.hpp"
 #include "base/fd_store.hpp"
+#include "base/watchdog.hpp"
 #include "base/worker_pool.hpp"
 #include "cache/cache_dir.hpp"
 #include "cache/tree_store.hpp"
@@ -22,6 +23,7 @@
 #include "protocol/library_front_end.hpp"
 #include "trust/key_ring.hpp"
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -42,8 +44,12 @@ public:
     /// Opens everything and begins to serve; nothing is left running after a failure once this object is destroyed.
     [[nodiscard]] Result<void> start();
 
-    /// Stops serving, answers what waits, and ends the loop with `code`.
+    /// Stops serving for good, answers what waits, and ends the loop with `code`. What is mounted ends.
     void stop(int code);
+
+    /// As stop(), but what is mounted stays, and what waits is left to the successor; where nobody keeps descriptors
+    /// for one, it is stop().
+    void leave(int code);
 
     /// Whether all that a stop that was not clean has left in doubt was looked at, and no write has failed since.
     [[nodiscard]] bool is_cache_sound() const;
@@ -54,6 +60,7 @@ private:
     [[nodiscard]] Result<void> start_all();
     [[nodiscard]] Result<void> open_cache();
     void make_mountable();
+    void note_clean_stop();
     [[nodiscard]] Result<void> load_keys();
     void make_services();
     [[nodiscard]] Result<void> start_front_ends();
@@ -61,12 +68,17 @@ private:
     [[nodiscard]] Result<void> start_front_end(std::unique_ptr<protocol::FrontEnd> front_end);
     [[nodiscard]] Result<void> start_mount_front_end(const FrontEndKind& kind);
     void make_image_service();
+    [[nodiscard]] Result<void> start_control();
+    [[nodiscard]] bool is_well() const;
 
     EventLoop& loop_;
     const Config& config_;
     protocol::KernelIo& io_;
     std::string sluicectl_;
     FdStore& descriptors_;
+    std::uint64_t takeovers_ = 0;
+    bool ended_ = false;    ///< stop() or leave()
+    bool is_bound_ = false; ///< the cache was the kernel's before this process
 
     Counters counters_;
     FillPolicy policy_;
@@ -93,6 +105,7 @@ private:
     std::unique_ptr<LayerReaper> reaper_;
     std::unique_ptr<ControlServer> control_; ///< last: its requests use all of the above
     std::vector<std::unique_ptr<SignalSource>> signals_;
+    std::unique_ptr<Watchdog> watchdog_;
 };
 
 } // namespace sluice::daemon

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/fd_store.hpp"
 #include "base/log.hpp"
+#include "base/watchdog.hpp"
 #include "daemon/check_system.hpp"
 #include "daemon/config/config.hpp"
 #include "daemon/daemon.hpp"
 #include "daemon/detach.hpp"
+#include "daemon/keeper/keeper.hpp"
 #include "daemon/options.hpp"
 #include "protocol/kernel_io.hpp"
 
@@ -67,6 +69,32 @@ int serve(const Config& config, const Options& options)
     return loop.run();
 }
 
+/// What is the service manager's where there is one: see Keeper.
+int keep(const Options& options)
+{
+    log::set_program_name("sluiced keeper");
+    RunMode mode{};
+    mode.pid_file = options.pid_file;
+    Detacher detacher{mode};
+    if (const auto ready = detacher.ready(); !ready) {
+        log::error("{}", ready.error().text());
+        return EXIT_FAILURE;
+    }
+    std::signal(SIGPIPE, SIG_IGN); // NOLINT(cert-err33-c)
+    auto socket = NotifySocket::make();
+    if (!socket) {
+        log::error("{}", socket.error().text());
+        return EXIT_FAILURE;
+    }
+    EventLoop loop;
+    const Watchdog watchdog{loop, [] { return true; }};
+    Keeper::Options parts;
+    parts.command = kept_command(std::filesystem::read_symlink("/proc/self/exe"), options);
+    Keeper keeper{loop, std::move(parts), std::move(*socket)};
+    keeper.start();
+    return loop.run();
+}
+
 int run(int argc, char* const* argv)
 {
     const auto options = parse_options(argc, argv);
@@ -81,6 +109,9 @@ int run(int argc, char* const* argv)
     if (options->action == Action::kVersion) {
         fmt::print("{}", version_text());
         return EXIT_SUCCESS;
+    }
+    if (options->action == Action::kKeep) {
+        return keep(*options);
     }
     // Whether a machine is able to serve can be asked before anything is configured.
     const bool unconfigured = options->action == Action::kCheckSystem && options->config_file == kDefaultConfigFile &&

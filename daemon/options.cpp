@@ -14,17 +14,18 @@ namespace sluice::daemon {
 namespace {
 
 // Switches without a letter; above every character.
-enum LongOnly : int { kCheckConfigSwitch = 256, kCheckSystemSwitch, kHelpSwitch };
+enum LongOnly : int { kCheckConfigSwitch = 256, kCheckSystemSwitch, kHelpSwitch, kKeeperSwitch };
 
 constexpr const char* kLetters = ":dsnNp:f:v"; // the colon in front: tell a missing argument from an unknown switch
 
-constexpr std::array<option, 10> kLongOptions{{
+constexpr std::array<option, 11> kLongOptions{{
     {"debug", no_argument, nullptr, 'd'},
     {"stderr", no_argument, nullptr, 's'},
     {"foreground", no_argument, nullptr, 'n'},
     {"nocull", no_argument, nullptr, 'N'},
     {"pidfile", required_argument, nullptr, 'p'},
     {"config", required_argument, nullptr, 'f'},
+    {"keeper", no_argument, nullptr, kKeeperSwitch},
     {"check-config", no_argument, nullptr, kCheckConfigSwitch},
     {"check-system", no_argument, nullptr, kCheckSystemSwitch},
     {"version", no_argument, nullptr, 'v'},
@@ -40,6 +41,7 @@ Serves signed EROFS images to the kernel on demand.
   -N, --nocull           never delete anything from the cache
   -p, --pidfile FILE     write the process id to FILE ({pid_file} when detached)
   -f, --config FILE      read FILE instead of {config_file}
+      --keeper           run the daemon as a child that is started anew whenever it ends, with what is mounted
       --check-config     print the effective configuration, or what is wrong with it
       --check-system     print what the daemon needs of this machine and whether it is there
   -v, --version          print the version
@@ -56,7 +58,8 @@ Failure usage_error(std::string text)
 Result<void> choose(Options& options, Action action)
 {
     if (options.action != Action::kServe && options.action != action) {
-        return usage_error("only one of --check-config, --check-system, --version and --help can be asked for");
+        return usage_error("only one of --keeper, --check-config, --check-system, --version and --help can be asked for"
+        );
     }
     options.action = action;
     return {};
@@ -94,6 +97,8 @@ Result<void> apply_switch(Options& options, std::optional<std::filesystem::path>
         return choose(options, Action::kVersion);
     case kHelpSwitch:
         return choose(options, Action::kHelp);
+    case kKeeperSwitch:
+        return choose(options, Action::kKeep);
     case kCheckConfigSwitch:
         return choose(options, Action::kCheckConfig);
     default:
@@ -150,6 +155,19 @@ std::string help_text()
 std::string version_text()
 {
     return fmt::format("sluiced {}\n", SLUICE_VERSION);
+}
+
+std::vector<std::string> kept_command(const std::string& program, const Options& options)
+{
+    std::vector<std::string> command{program, "--foreground", "--config", options.config_file.string()};
+    command.insert(command.end(), options.debug, "--debug");
+    if (options.log_to_stderr) {
+        command.emplace_back("--stderr");
+    }
+    if (options.nocull) {
+        command.emplace_back("--nocull");
+    }
+    return command;
 }
 
 RunMode run_mode(const Options& options, bool has_notify_socket)

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace sluice::daemon {
 
@@ -18,7 +19,7 @@ inline constexpr int kExitUsage = 2;
 inline constexpr const char* kDefaultConfigFile = "/etc/sluice/sluiced.conf";
 inline constexpr const char* kDefaultPidFile = "/run/sluiced.pid";
 
-enum class Action : std::uint8_t { kServe, kCheckConfig, kCheckSystem, kHelp, kVersion };
+enum class Action : std::uint8_t { kServe, kKeep, kCheckConfig, kCheckSystem, kHelp, kVersion };
 
 /// sluiced's command line. The one-letter switches are cachefilesd's and mean what they mean there.
 struct Options {
@@ -54,6 +55,9 @@ struct RunMode {
 /// a notification
 /// (`has_notify_socket`: NOTIFY_SOCKET is set), for which detaching would be dying.
 [[nodiscard]] RunMode run_mode(const Options& options, bool has_notify_socket);
+
+/// The arguments, the program at `program` first, of the daemon that `sluiced --keeper` starts.
+[[nodiscard]] std::vector<std::string> kept_command(const std::string& program, const Options& options);
 
 /// The configuration with what the command line says on top (-d, -N).
 [[nodiscard]] Config apply_options(Config config, const Options& options);

@@ -23,16 +23,21 @@ namespace sluice::protocol {
 
 namespace {
 
+// In the descriptor store.
+constexpr std::string_view kDeviceName = "cachefiles";
+constexpr std::string_view kLedgerName = "read-ledger";
+
 constexpr int kMessagesPerTurn = 64;
 constexpr std::size_t kBufferMax = std::size_t{64} * 1024;
 constexpr milliseconds kPause{100}; ///< between turns that brought nothing but errors
 
 } // namespace
 
-CachefilesFrontEnd::CachefilesFrontEnd(EventLoop& loop, KernelIo& io, DeviceConfig config)
+CachefilesFrontEnd::CachefilesFrontEnd(EventLoop& loop, KernelIo& io, DeviceConfig config, FdStore& descriptors)
     : loop_{loop}
     , io_{io}
     , config_{std::move(config)}
+    , descriptors_{descriptors}
     , buffer_(uapi::kMessageMax)
     , self_{std::make_shared<CachefilesFrontEnd*>(this)}
     , resume_{loop, [this] { watch(); }}
@@ -40,10 +45,55 @@ CachefilesFrontEnd::CachefilesFrontEnd(EventLoop& loop, KernelIo& io, DeviceConf
 
 CachefilesFrontEnd::~CachefilesFrontEnd() = default;
 
+Result<BoundDevice> CachefilesFrontEnd::set_up()
+{
+    auto left = descriptors_.take(kDeviceName);
+    const bool inherited = static_cast<bool>(left);
+    if (inherited) {
+        config_.adopted = std::move(left);
+        config_.restore = true;
+    }
+    auto bound = set_up_device(io_, config_);
+    if (!bound && inherited && !is_passing(bound.error().code())) {
+        log::warning("{}; what is mounted over it has to be mounted again", bound.error().text());
+        descriptors_.forget(kDeviceName);
+        bound = set_up_device(io_, config_);
+    }
+    if (bound) {
+        open_ledger(bound->inherited);
+    }
+    if (bound && !bound->inherited) {
+        if (const auto kept = descriptors_.keep(kDeviceName, bound->fd.get()); !kept) {
+            log::warning("{}: what is mounted ends with this process", kept.error().text());
+        }
+    }
+    return bound;
+}
+
+void CachefilesFrontEnd::open_ledger(bool inherited)
+{
+    if (auto left = descriptors_.take(kLedgerName); inherited && left) {
+        if (auto adopted = ReadLedger::adopt(std::move(left))) {
+            ledger_.emplace(std::move(*adopted));
+            return;
+        }
+    }
+    if (!descriptors_.keeps()) {
+        return;
+    }
+    auto made = ReadLedger::make();
+    const auto kept = made ? descriptors_.keep(kLedgerName, made->fd()) : fail(made.error());
+    if (!kept) {
+        log::warning("{}: after a death of the daemon, deadlines of READs are counted anew", kept.error().text());
+        return;
+    }
+    ledger_.emplace(std::move(*made));
+}
+
 Result<void> CachefilesFrontEnd::start(RequestHandler& handler)
 {
     assert(loop_.in_loop_thread() && !fd_);
-    auto bound = set_up_device(io_, config_);
+    auto bound = set_up();
     if (!bound) {
         return fail(bound.error());
     }
@@ -64,6 +114,11 @@ Result<void> CachefilesFrontEnd::start(RequestHandler& handler)
     events.device_failed = [this](int code) {
         lost(Error::from_errno(code, "/dev/cachefiles: the kernel has given up this cache"));
     };
+    events.answered = [this](MessageId message) {
+        if (ledger_) {
+            ledger_->strike(message);
+        }
+    };
     events.trouble = [this](const std::string& text) { complain_once("answer", text); };
     objects_ = std::make_shared<OpenObjects>(io_, fd_.get(), stats_, std::move(events));
     watch();
@@ -75,6 +130,18 @@ void CachefilesFrontEnd::stop()
     assert(loop_.in_loop_thread());
     resume_.cancel();
     source_.reset();
+    if (fd_) {
+        descriptors_.forget(kDeviceName);
+        descriptors_.forget(kLedgerName);
+    }
+}
+
+void CachefilesFrontEnd::leave()
+{
+    assert(loop_.in_loop_thread());
+    resume_.cancel();
+    source_.reset();
+    objects_.reset(); // an answer without data would be EIO for a reader whom the successor can serve
 }
 
 Capabilities CachefilesFrontEnd::capabilities() const
@@ -226,8 +293,10 @@ void CachefilesFrontEnd::dispatch(const ReadMessage& message)
         );
         return; // an answer would have to go through the object's own descriptor
     }
-    handler_->on_read(ReadRequest{message.object, message.range, PendingRead{objects_, message.object, message.message}}
-    );
+    const auto entry = ledger_ ? ledger_->note(message.message, message.range) : ReadLedger::Entry{SteadyClock::now()};
+    stats_.replayed += entry.replayed ? 1U : 0U;
+    handler_->on_read(ReadRequest{
+        message.object, message.range, PendingRead{objects_, message.object, message.message}, true, entry.arrival});
 }
 
 void CachefilesFrontEnd::dispatch(const CloseMessage& message)

@@ -2,15 +2,18 @@
 #pragma once
 
 #include "base/event_loop.hpp"
+#include "base/fd_store.hpp"
 #include "protocol/command.hpp"
 #include "protocol/device_setup.hpp"
 #include "protocol/front_end.hpp"
 #include "protocol/front_end_stats.hpp"
 #include "protocol/kernel_io.hpp"
 #include "protocol/message.hpp"
+#include "protocol/read_ledger.hpp"
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -20,16 +23,19 @@ namespace sluice::protocol {
 
 class OpenObjects;
 
-/// The front end over /dev/cachefiles. All calls on the loop's thread. Destroying it closes the device, which ends
-/// every mount that it serves: hand fd() to somebody who keeps it open first.
+/// The front end over /dev/cachefiles. All calls on the loop's thread. The device, and when which READ came, are taken
+/// from `descriptors` where a predecessor has left them, and kept there. Where nobody keeps them, destroying this
+/// closes the device, which ends every mount that it serves.
 class CachefilesFrontEnd final : public FrontEnd {
 public:
-    CachefilesFrontEnd(EventLoop& loop, KernelIo& io, DeviceConfig config);
+    CachefilesFrontEnd(EventLoop& loop, KernelIo& io, DeviceConfig config, FdStore& descriptors);
     ~CachefilesFrontEnd() override;
 
     /// Opens, configures and binds (or takes up the adopted descriptor), then delivers. The error says what to do.
     [[nodiscard]] Result<void> start(RequestHandler& handler) override;
     void stop() override;
+    /// As the interface has it; nothing is answered any more either, so that the successor is asked again.
+    void leave() override;
 
     [[nodiscard]] Capabilities capabilities() const override;
     [[nodiscard]] FrontEndStats stats() const override;
@@ -41,6 +47,8 @@ public:
     [[nodiscard]] bool can_restore() const noexcept { return can_restore_; }
 
 private:
+    [[nodiscard]] Result<BoundDevice> set_up();
+    void open_ledger(bool inherited);
     bool drain(); ///< false when there was nothing
     [[nodiscard]] bool take_one();
     [[nodiscard]] bool on_read_error(int code);
@@ -56,6 +64,7 @@ private:
     EventLoop& loop_;
     KernelIo& io_;
     DeviceConfig config_;
+    FdStore& descriptors_;
     RequestHandler* handler_ = nullptr;
     bool can_restore_ = false;
     bool turn_was_useful_ = false;
@@ -64,6 +73,7 @@ private:
     std::set<std::string, std::less<>> complained_;
     std::vector<std::byte> buffer_;
     UniqueFd fd_;
+    std::optional<ReadLedger> ledger_;          // where somebody keeps it
     std::shared_ptr<CachefilesFrontEnd*> self_; // what deferred calls hold weakly
     std::shared_ptr<OpenObjects> objects_;      // the Answerer of everything delivered
     Timer resume_;

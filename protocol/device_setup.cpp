@@ -62,7 +62,7 @@ Result<bool> try_restore(KernelIo& io, int device)
 
 Result<BoundDevice> take_up(KernelIo& io, DeviceConfig& config)
 {
-    BoundDevice bound{std::move(config.adopted), false};
+    BoundDevice bound{std::move(config.adopted), false, true};
     if (::fcntl(bound.fd.get(), F_SETFD, FD_CLOEXEC) != 0) {
         return fail_errno(errno, "the stored descriptor of /dev/cachefiles");
     }
@@ -78,6 +78,11 @@ Result<BoundDevice> take_up(KernelIo& io, DeviceConfig& config)
 
 } // namespace
 
+bool is_passing(int code) noexcept
+{
+    return code == EMFILE || code == ENFILE || code == ENOMEM || code == EBUSY || code == EINTR;
+}
+
 Result<BoundDevice> set_up_device(KernelIo& io, DeviceConfig& config)
 {
     if (config.adopted) {
@@ -92,7 +97,7 @@ Result<BoundDevice> set_up_device(KernelIo& io, DeviceConfig& config)
         const auto holders = opened == -EBUSY ? find_holders("/proc") : std::vector<DeviceHolder>{};
         return fail(to_error(explain_open_error(-opened, holders), -opened));
     }
-    BoundDevice bound{UniqueFd{kAdoptFd, opened}, false};
+    BoundDevice bound{UniqueFd{kAdoptFd, opened}, false, false};
     for (const auto& command : *commands) {
         if (const auto sent = send(io, opened, command); !sent) {
             return fail(sent.error());

@@ -27,7 +27,11 @@ struct DeviceConfig {
 struct BoundDevice {
     UniqueFd fd;
     bool can_restore = false; ///< the kernel has the `restore` command
+    bool inherited = false;   ///< it was taken up, and was bound before
 };
+
+/// Whether an errno speaks of this process's surroundings at this moment, and not of the device.
+[[nodiscard]] bool is_passing(int code) noexcept;
 
 /// Opens, configures and binds; or takes up `config.adopted`. On failure the device is closed again, and the text says
 /// what is wrong and what to do about it.

@@ -3,6 +3,7 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "base/unix_listener.hpp"
 
 #include <algorithm>
 #include <cassert>
@@ -16,6 +17,7 @@ namespace sluice::protocol {
 
 namespace {
 
+constexpr std::string_view kSocketName = "library"; ///< in the descriptor store
 constexpr int kAcceptsPerTurn = 16;
 constexpr std::ptrdiff_t kMostRefused = 32; ///< who may wait at a time to be told that they are refused
 constexpr milliseconds kPause{500};         ///< when there is no descriptor to accept with
@@ -28,27 +30,36 @@ mode_t socket_mode(std::size_t groups) noexcept
 
 } // namespace
 
-LibraryFrontEnd::LibraryFrontEnd(EventLoop& loop, WorkerPool& workers, Config config, SocketNames names)
+LibraryFrontEnd::LibraryFrontEnd(
+    EventLoop& loop, WorkerPool& workers, Config config, SocketNames names, FdStore& descriptors
+)
     : loop_{loop}
     , workers_{workers}
     , config_{std::move(config)}
     , names_{std::move(names)}
+    , descriptors_{descriptors}
     , self_{std::make_shared<LibraryFrontEnd*>(this)}
     , resume_{loop, [this] { source_->set_events(EPOLLIN); }}
 {}
 
 LibraryFrontEnd::~LibraryFrontEnd()
 {
-    stop();
+    if (descriptors_.keeps()) {
+        leave();
+    } else {
+        stop();
+    }
 }
 
 Result<void> LibraryFrontEnd::start(RequestHandler& handler)
 {
     assert(loop_.in_loop_thread() && !listener_);
     const auto& groups = config_.groups;
-    auto listener = listen_seqpacket(
-        config_.socket, socket_mode(groups.size()), groups.size() == 1 ? std::optional{groups.front()} : std::nullopt
-    );
+    UnixListener wanted{"library socket", config_.socket, SOCK_SEQPACKET, socket_mode(groups.size()), {}};
+    if (groups.size() == 1) {
+        wanted.group = groups.front();
+    }
+    auto listener = listen_kept(descriptors_, kSocketName, wanted);
     if (!listener) {
         return fail(listener.error());
     }
@@ -62,12 +73,18 @@ Result<void> LibraryFrontEnd::start(RequestHandler& handler)
 
 void LibraryFrontEnd::stop()
 {
+    if (listener_) {
+        ::unlink(config_.socket.c_str());
+        descriptors_.forget(kSocketName);
+    }
+    leave();
+}
+
+void LibraryFrontEnd::leave()
+{
     resume_.cancel();
     source_.reset();
-    if (listener_) {
-        listener_.reset();
-        ::unlink(config_.socket.c_str());
-    }
+    listener_.reset();
     clients_.clear();
 }
 

@@ -2,10 +2,11 @@
 #pragma once
 
 #include "base/event_loop.hpp"
+#include "base/fd_store.hpp"
 #include "base/worker_pool.hpp"
 #include "protocol/front_end.hpp"
 #include "protocol/socket_client.hpp"
-#include "protocol/socket_listener.hpp"
+#include "protocol/socket_peer.hpp"
 
 #include <filesystem>
 #include <memory>
@@ -30,13 +31,16 @@ public:
         milliseconds patience{10'000};
     };
 
-    LibraryFrontEnd(EventLoop& loop, WorkerPool& workers, Config config, SocketNames names);
+    /// The socket is taken from `descriptors` where a predecessor has left it, and kept there.
+    LibraryFrontEnd(EventLoop& loop, WorkerPool& workers, Config config, SocketNames names, FdStore& descriptors);
     ~LibraryFrontEnd() override;
 
     /// Makes the socket. The error names it.
     [[nodiscard]] Result<void> start(RequestHandler& handler) override;
-    /// Ends all connections: what clients wait for they ask the daemon's successor for.
+    /// Ends all connections: what clients wait for they ask the daemon's successor for. The socket goes.
     void stop() override;
+    /// As stop(), but the socket stays: who connects meanwhile waits for the successor.
+    void leave() override;
 
     [[nodiscard]] Capabilities capabilities() const override;
     [[nodiscard]] FrontEndStats stats() const override;
@@ -61,6 +65,7 @@ private:
     WorkerPool& workers_;
     Config config_;
     SocketNames names_;
+    FdStore& descriptors_;
     SocketStats stats_;
     std::set<uid_t>
         complained_; ///< users about whose clients a line was logged: one is enough, they could write very many

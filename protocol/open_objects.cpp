@@ -83,11 +83,13 @@ void OpenObjects::answer_read(ObjectId object, MessageId message, Result<void>)
 {
     const auto at = objects_.find(object);
     if (at == objects_.end()) {
+        events_.answered(message);
         // Closed meanwhile: the kernel has failed the request itself, and its id may be another request's by now.
         ++stats_.reads_forgotten;
         return;
     }
     const int code = -at->second->complete(message);
+    events_.answered(message);
     if (code == 0) {
         ++stats_.reads_answered;
         return;

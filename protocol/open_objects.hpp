@@ -20,6 +20,7 @@ public:
     /// Told of what an answer has brought to light; called from within answers, so it must only take notes or defer.
     struct Events {
         UniqueFunction<void(ObjectId)> dropped;           ///< accepted by the core, not by the kernel
+        UniqueFunction<void(MessageId)> answered;         ///< a READ: it is over, whatever the kernel says to it
         UniqueFunction<void(int)> device_failed;          ///< errno; the cache is dead
         UniqueFunction<void(const std::string&)> trouble; ///< something worth a line
     };

@@ -65,6 +65,12 @@ public:
 
     [[nodiscard]] std::size_t reads_waiting() const noexcept { return reads_.size(); }
 
+    /// Of the READs that wait; nothing when none does.
+    [[nodiscard]] std::optional<Deadline> first_deadline() const
+    {
+        return reads_.empty() ? std::nullopt : std::optional{reads_.front().deadline};
+    }
+
     [[nodiscard]] std::uint64_t bytes_in_flight() const noexcept { return in_flight_.size(); }
 
     /// Why a read last failed; nothing when none has.

@@ -48,6 +48,19 @@ std::size_t Blobs::reads_waiting() const
     return total;
 }
 
+std::optional<Deadline> Blobs::first_deadline() const
+{
+    std::optional<Deadline> first;
+    for (const auto& [identity, weak] : blobs_) {
+        const auto blob = weak.lock();
+        const auto own = blob ? blob->filler().first_deadline() : std::nullopt;
+        if (own && (!first || own->when() < first->when())) {
+            first = own;
+        }
+    }
+    return first;
+}
+
 std::uint64_t Blobs::bytes_in_flight() const
 {
     std::uint64_t total = 0;

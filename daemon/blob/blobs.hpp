@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 
 namespace sluice::daemon {
 
@@ -33,6 +34,8 @@ public:
     /// READs that wait, and bytes on their way, of all blobs.
     [[nodiscard]] std::size_t reads_waiting() const;
     [[nodiscard]] std::uint64_t bytes_in_flight() const;
+    /// When the READ that is due first is due; nothing when none waits.
+    [[nodiscard]] std::optional<Deadline> first_deadline() const;
 
 private:
     void forget_unused();

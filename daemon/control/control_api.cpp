@@ -194,6 +194,7 @@ Task<Result<Json>> ControlApi::status()
         {"library", describe_library(parts_.config)},
         {"domain_id", parts_.config.domain_id},
         {"cache", describe_cache(parts_.config, figures, parts_.space.is_low())},
+        {"takeovers", parts_.takeovers},
         {"images", parts_.images.images().size()},
         {"trusted_keys", to_json(parts_.keys)},
     };

@@ -12,6 +12,7 @@
 #include "protocol/space.hpp"
 #include "trust/key_ring.hpp"
 
+#include <cstdint>
 #include <string>
 
 namespace sluice::daemon {
@@ -31,6 +32,7 @@ public:
         const MountFrontEnd& mount_front_end;
         const trust::KeyRing& keys;
         protocol::Space& space;
+        std::uint64_t takeovers; ///< how many daemons before this one have handed on what is mounted
     };
 
     explicit ControlApi(Parts parts);

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/control/control_server.hpp"
 
-#include <cerrno>
-#include <cstring>
+#include "base/unix_listener.hpp"
+
 #include <fmt/format.h>
 #include <microhttpd.h>
 #include <optional>
 #include <stdexcept>
+#include <string_view>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <system_error>
 #include <unistd.h>
 
 namespace sluice::daemon {
@@ -27,61 +25,33 @@ struct ControlServer::Connection {
 
 namespace {
 
-[[noreturn]] void fail_socket(const std::string& path, const char* what)
+constexpr std::string_view kSocketName = "control"; ///< in the descriptor store
+constexpr int kTurnsToSayIt = 4;                    ///< of libmicrohttpd, for each state that an answer goes through
+
+const ControlReply& stopping()
 {
-    throw std::system_error{errno, std::system_category(), fmt::format("control socket {}: {}", path, what)};
+    static const ControlReply reply{503, R"({"error":{"kind":"cancelled","message":"sluiced is stopping"}})"};
+    return reply;
 }
 
-/// A socket file that nobody answers on is left over from a crash; one that somebody answers on is a second daemon's.
-void remove_stale(const std::string& path, const sockaddr_un& address)
+const ControlReply& restarting()
 {
-    const UniqueFd probe{kAdoptFd, ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    const auto* generic = static_cast<const sockaddr*>(static_cast<const void*>(&address));
-    if (probe && ::connect(probe.get(), generic, sizeof address) == 0) {
-        throw std::runtime_error{
-            fmt::format("control socket {}: another sluiced answers on it; stop that one first", path)};
-    }
-
-    struct stat info {};
-
-    if (::lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) {
-        ::unlink(path.c_str());
-    }
+    static const ControlReply reply{
+        503, R"({"error":{"kind":"transient","message":"sluiced is being restarted; ask again"}})"};
+    return reply;
 }
 
-int listen_on(const ControlServer::Options& options)
+int listen_on(const ControlServer::Options& options, FdStore& descriptors)
 {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (options.socket_path.size() >= sizeof address.sun_path) {
-        throw std::runtime_error{fmt::format(
-            "control socket {}: the path is longer than {} bytes", options.socket_path, sizeof address.sun_path - 1
-        )};
+    UnixListener listener{"control socket", options.socket_path, SOCK_STREAM, options.mode, {}};
+    if (options.group != static_cast<gid_t>(-1)) {
+        listener.group = options.group;
     }
-    std::memcpy(address.sun_path, options.socket_path.data(), options.socket_path.size());
-    remove_stale(options.socket_path, address);
-    UniqueFd fd{kAdoptFd, ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    auto fd = listen_kept(descriptors, kSocketName, listener);
     if (!fd) {
-        fail_socket(options.socket_path, "socket");
+        throw std::runtime_error{fd.error().text()};
     }
-    // Nobody may connect between bind() and chmod(): the socket is born with no permissions at all.
-    const auto old_mask = ::umask(0777);
-    const auto* generic = static_cast<const sockaddr*>(static_cast<const void*>(&address));
-    const int bound = ::bind(fd.get(), generic, sizeof address);
-    ::umask(old_mask);
-    if (bound != 0) {
-        fail_socket(options.socket_path, "bind");
-    }
-    if (options.group != static_cast<gid_t>(-1) && ::chown(options.socket_path.c_str(), 0, options.group) != 0) {
-        fail_socket(options.socket_path, "chown");
-    }
-    if (::chmod(options.socket_path.c_str(), options.mode) != 0) {
-        fail_socket(options.socket_path, "chmod");
-    }
-    if (::listen(fd.get(), SOMAXCONN) != 0) {
-        fail_socket(options.socket_path, "listen");
-    }
-    return fd.release();
+    return fd->release();
 }
 
 } // namespace
@@ -158,7 +128,10 @@ struct ControlServer::Callbacks {
             if (connection->body_too_large) {
                 return queue(mhd, {413, R"({"error":{"kind":"invalid","message":"the request's body is too large"}})"});
             }
-            if (!connection->started) {
+            if (self.leaving_ && !connection->reply) {
+                connection->reply = restarting();
+            }
+            if (!connection->started && !connection->reply) {
                 connection->started = true;
                 self.tasks_.spawn(self.serve(connection));
             }
@@ -181,10 +154,10 @@ struct ControlServer::Callbacks {
     }
 };
 
-ControlServer::ControlServer(EventLoop& loop, const Options& options, Handler handler)
-    : handler_{std::move(handler)}, socket_path_{options.socket_path}, tasks_{loop}
+ControlServer::ControlServer(EventLoop& loop, const Options& options, Handler handler, FdStore& descriptors)
+    : handler_{std::move(handler)}, socket_path_{options.socket_path}, descriptors_{descriptors}, tasks_{loop}
 {
-    const int listener = listen_on(options); // libmicrohttpd closes it
+    const int listener = listen_on(options, descriptors); // libmicrohttpd closes it
     daemon_ = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME,
         0,
@@ -218,20 +191,38 @@ ControlServer::ControlServer(EventLoop& loop, const Options& options, Handler ha
 
 ControlServer::~ControlServer()
 {
+    answer_waiting(stopping());
+    MHD_stop_daemon(daemon_);
+    if (!leaving_) {
+        ::unlink(socket_path_.c_str());
+        descriptors_.forget(kSocketName);
+    }
+}
+
+void ControlServer::leave()
+{
+    leaving_ = true;
+    // libmicrohttpd would shut the socket down, which the successor goes on with.
+    const UniqueFd listener{kAdoptFd, MHD_quiesce_daemon(daemon_)};
+    answer_waiting(restarting());
+}
+
+void ControlServer::answer_waiting(const ControlReply& reply)
+{
     tasks_.cancel_all();
     source_.reset();
     timer_.reset();
     // libmicrohttpd may not be stopped with suspended connections.
     for (const auto& [raw, connection] : connections_) {
         if (connection->suspended) {
-            connection->reply = {503, R"({"error":{"kind":"cancelled","message":"sluiced is stopping"}})"};
+            connection->reply = reply;
             connection->suspended = false;
             MHD_resume_connection(connection->mhd);
         }
     }
-    MHD_run(daemon_);
-    MHD_stop_daemon(daemon_);
-    ::unlink(socket_path_.c_str());
+    for (int i = 0; i < kTurnsToSayIt; ++i) {
+        MHD_run(daemon_);
+    }
 }
 
 void ControlServer::run()

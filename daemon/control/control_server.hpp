@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/event_loop.hpp"
+#include "base/fd_store.hpp"
 #include "base/task.hpp"
 #include "base/unique_fd.hpp"
 
@@ -51,20 +52,27 @@ public:
         gid_t group = static_cast<gid_t>(-1); ///< of the socket file; -1 leaves it
     };
 
-    ControlServer(EventLoop& loop, const Options& options, Handler handler);
+    /// The socket is taken from `descriptors` where a predecessor has left it, and kept there.
+    ControlServer(EventLoop& loop, const Options& options, Handler handler, FdStore& descriptors);
     ControlServer(const ControlServer&) = delete;
     ControlServer& operator=(const ControlServer&) = delete;
     ~ControlServer();
+
+    /// The socket stays, for a successor; who waits is told to ask again. Takes no more requests.
+    void leave();
 
 private:
     struct Callbacks; // the C side
     struct Connection;
 
+    void answer_waiting(const ControlReply& reply);
     void run();
     Task<void> serve(Connection* connection);
 
     Handler handler_;
     std::string socket_path_;
+    FdStore& descriptors_;
+    bool leaving_ = false;
     std::map<Connection*, std::unique_ptr<Connection>> connections_;
     TaskScope tasks_;
     MHD_Daemon* daemon_ = nullptr;

@@ -73,6 +73,7 @@ void add_front_end_metrics(Metrics& metrics, std::function<protocol::FrontEndSta
         .counter("reads_answered", &S::reads_answered, "READ messages that were answered")
         .counter("reads_forgotten", &S::reads_forgotten, "Answers to READ that the kernel no longer waited for")
         .counter("closes", &S::closes, "CLOSE messages of the kernel")
+        .counter("replayed", &S::replayed, "Requests that a daemon before this one left unanswered")
         .counter("malformed", &S::malformed, "Messages that do not follow the protocol")
         .counter("unknown_objects", &S::unknown_objects, "READ messages of objects that are not open")
         .gauge("open_objects", &S::open_objects, "Objects that the kernel has open");

@@ -16,8 +16,21 @@ Result<void> FrontEnds::start(Served served)
 
 void FrontEnds::stop()
 {
+    if (std::exchange(ended_, true)) {
+        return;
+    }
     for (const auto& served : served_) {
         served.front_end->stop();
+    }
+}
+
+void FrontEnds::leave()
+{
+    if (std::exchange(ended_, true)) {
+        return;
+    }
+    for (const auto& served : served_) {
+        served.front_end->leave();
     }
 }
 

@@ -45,7 +45,10 @@ public:
     /// Starts the front end, and keeps both if that works.
     [[nodiscard]] Result<void> start(Served served);
 
+    /// For good: what is mounted ends. After this or leave() both do nothing.
     void stop();
+    /// What is mounted stays, for a successor.
+    void leave();
 
     [[nodiscard]] std::size_t objects_open() const;
 
@@ -53,6 +56,7 @@ public:
 
 private:
     std::vector<Served> served_;
+    bool ended_ = false;
 };
 
 } // namespace sluice::daemon

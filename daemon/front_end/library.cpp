@@ -45,7 +45,8 @@ Result<std::unique_ptr<protocol::LibraryFrontEnd>> make_library_front_end(
     WorkerPool& workers,
     const Config& config,
     const Catalogue& catalogue,
-    const std::map<std::string, cache::ImageRecord>& images
+    const std::map<std::string, cache::ImageRecord>& images,
+    FdStore& descriptors
 )
 {
     protocol::LibraryFrontEnd::Config front_end;
@@ -65,7 +66,9 @@ Result<std::unique_ptr<protocol::LibraryFrontEnd>> make_library_front_end(
     names.find_part = [&images](const std::string& reference, std::uint32_t layer, std::uint32_t part) {
         return find_part(images, reference, layer, part);
     };
-    return std::make_unique<protocol::LibraryFrontEnd>(loop, workers, std::move(front_end), std::move(names));
+    return std::make_unique<protocol::LibraryFrontEnd>(
+        loop, workers, std::move(front_end), std::move(names), descriptors
+    );
 }
 
 Json describe_library(const Config& config)

@@ -27,13 +27,14 @@ namespace sluice::daemon {
     std::uint32_t device
 );
 
-/// The front end for libsluice. Fails for groups that do not exist. `catalogue` and `images` outlive it.
+/// The front end for libsluice. Fails for groups that do not exist. `catalogue`, `images` and `descriptors` outlive it.
 [[nodiscard]] Result<std::unique_ptr<protocol::LibraryFrontEnd>> make_library_front_end(
     EventLoop& loop,
     WorkerPool& workers,
     const Config& config,
     const Catalogue& catalogue,
-    const std::map<std::string, cache::ImageRecord>& images
+    const std::map<std::string, cache::ImageRecord>& images,
+    FdStore& descriptors
 );
 
 /// For `sluicectl status`.

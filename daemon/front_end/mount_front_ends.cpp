@@ -24,7 +24,7 @@ std::unique_ptr<protocol::FrontEnd> make_cachefiles(const FrontEndParts& parts)
     if (config.kernel_debug != 0) {
         device.debug = config.kernel_debug;
     }
-    return std::make_unique<protocol::CachefilesFrontEnd>(parts.loop, parts.io, std::move(device));
+    return std::make_unique<protocol::CachefilesFrontEnd>(parts.loop, parts.io, std::move(device), parts.descriptors);
 }
 
 std::unique_ptr<protocol::FrontEnd> make_fuse(const FrontEndParts& parts)
@@ -47,8 +47,12 @@ std::unique_ptr<protocol::FrontEnd> make_fuse(const FrontEndParts& parts)
 }
 
 constexpr std::array<FrontEndKind, 2> kKinds{
-    {{FrontEndMode::kCachefiles, "cachefiles", "/dev/cachefiles is there and takes on-demand mode", make_cachefiles},
-     {FrontEndMode::kFuse, "fuse", "/dev/fuse is there", make_fuse}}};
+    {{FrontEndMode::kCachefiles,
+      "cachefiles",
+      "/dev/cachefiles is there and takes on-demand mode",
+      "cachefiles",
+      make_cachefiles},
+     {FrontEndMode::kFuse, "fuse", "/dev/fuse is there", "fuse", make_fuse}}};
 
 } // namespace
 

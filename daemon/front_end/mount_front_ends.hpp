@@ -29,7 +29,8 @@ struct FrontEndParts {
 struct FrontEndKind {
     FrontEndMode mode;
     std::string_view name;
-    std::string_view why; ///< why it is used, once it has started
+    std::string_view why;        ///< why it is used, once it has started
+    std::string_view descriptor; ///< the name in the store of what a successor serves on with
     std::unique_ptr<protocol::FrontEnd> (*make)(const FrontEndParts& parts);
 };
 

@@ -145,7 +145,7 @@ Rig::Rig(const Server& server, const daemon::FillPolicy& policy)
     , mirrors_{loop_, [this](const std::string& where) -> fetcher::BlobSource& { return sources_.blobs(where); }}
     , services_{loop_, workers_, mirrors_, nullptr, counters_, tree_budget_}
     , blobs_{services_, policy_}
-    , device_{loop_, kernel_.io(), device_config(dir_.path())}
+    , device_{loop_, kernel_.io(), device_config(dir_.path()), descriptors_}
     , objects_{daemon::ObjectService::Parts{
           services_,
           blobs_,

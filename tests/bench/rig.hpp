@@ -76,6 +76,7 @@ private:
     daemon::FillServices services_;
     daemon::Blobs blobs_;
     daemon::Catalogue catalogue_;
+    FdStore descriptors_;
     protocol::CachefilesFrontEnd device_;
     daemon::ObjectService objects_;
     test::FakeObjectPtr object_;

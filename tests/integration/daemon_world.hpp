@@ -102,6 +102,12 @@ struct World {
     {
         config.front_end = FrontEndMode::kCachefiles;
         kernel = std::make_unique<test::FakeKernel>(config.dir);
+        start_daemon();
+    }
+
+    /// A daemon on the kernel that is there already, with `descriptors` as its inheritance.
+    void start_daemon()
+    {
         daemon = std::make_unique<Daemon>(loop, config, kernel->io(), "/bin/true", descriptors);
         const auto started = daemon->start();
         ASSERT_TRUE(started) << started.error().text();

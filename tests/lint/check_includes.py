@@ -21,6 +21,7 @@ ARROWS = {
 # includes all of them, and none of them includes it.
 ROOMS = {
     "config": (),
+    "keeper": (),
     "blob": (),
     "image": ("blob",),
     "front_end": ("blob", "image", "config"),

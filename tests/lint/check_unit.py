@@ -26,6 +26,12 @@ NEEDED = {
     "NoNewPrivileges": "yes",
     "RuntimeDirectoryPreserve": "yes",
     "KillMode": "mixed",
+    "Restart": "always",
+    "FileDescriptorStoreMax": "16",
+    "Environment": "FDSTORE=16",
+    "KillSignal": "SIGINT",
+    "RestartKillSignal": "SIGTERM",
+    "LimitCORE": "0",
 }
 
 

@@ -67,7 +67,7 @@ FaultWorld::FaultWorld() : registry{&trust::sha256}, storage{&trust::sha256}
     blobs_.emplace(*services_, policy_);
     protocol::DeviceConfig config;
     config.cache_dir = dir.path();
-    device_.emplace(loop, kernel.io(), std::move(config));
+    device_.emplace(loop, kernel.io(), std::move(config), descriptors_);
     objects_.emplace(daemon::ObjectService::Parts{
         *services_,
         *blobs_,

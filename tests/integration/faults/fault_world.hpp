@@ -98,6 +98,7 @@ private:
     std::optional<daemon::FillServices> services_;
     std::optional<daemon::Blobs> blobs_;
     daemon::Catalogue catalogue_;
+    FdStore descriptors_;
     std::optional<protocol::CachefilesFrontEnd> device_;
     std::optional<daemon::ObjectService> objects_;
     FakeObjectPtr object_;

@@ -3,6 +3,7 @@
 #include "daemon/control/control_json.hpp"
 #include "daemon/control/control_server.hpp"
 #include "fetcher/http_client.hpp"
+#include "tests/support/descriptor_keeper.hpp"
 #include "tests/support/loop_fixture.hpp"
 #include "tests/support/temp_dir.hpp"
 
@@ -47,9 +48,9 @@ protected:
         ControlServer::Options options;
         options.socket_path = socket.string();
         options.mode = mode;
-        server = std::make_unique<ControlServer>(loop, options, [this](ControlRequest request) {
-            return answer(*this, std::move(request));
-        });
+        server = std::make_unique<ControlServer>(
+            loop, options, [this](ControlRequest request) { return answer(*this, std::move(request)); }, descriptors
+        );
     }
 
     fetcher::HttpRequest request_of(const std::string& method, const std::string& path, std::string body = {})
@@ -75,8 +76,9 @@ protected:
         try {
             ControlServer::Options options;
             options.socket_path = path.string();
+            FdStore other;
             const ControlServer second{
-                loop, options, [this](ControlRequest request) { return answer(*this, std::move(request)); }};
+                loop, options, [this](ControlRequest request) { return answer(*this, std::move(request)); }, other};
         } catch (const std::runtime_error& error) {
             return error.what();
         }
@@ -114,6 +116,8 @@ protected:
     test::TempDir dir;
     std::filesystem::path socket = dir.path() / "control.sock";
     EventLoop loop;
+    test::DescriptorKeeper keeper;
+    FdStore descriptors;
     fetcher::HttpClient http{loop, {}};
     std::vector<ControlRequest> requests;
     std::vector<OneShot<bool>::Setter> waiting;
@@ -183,6 +187,32 @@ TEST_F(ControlServerTest, WhoWaitsWhenItStopsIsToldSo)
     EXPECT_EQ(response.status, 503);
     EXPECT_THAT(response.body, HasSubstr("sluiced is stopping"));
     EXPECT_FALSE(std::filesystem::exists(socket));
+}
+
+TEST_F(ControlServerTest, WhoWaitsWhenItIsRestartedIsToldToAskAgainAndTheSuccessorAnswersWhoCameSince)
+{
+    descriptors = keeper.next_life();
+    start();
+    std::optional<Response> slow;
+    std::optional<Response> later;
+    TaskScope scope{loop};
+    auto request = request_of("GET", "/slow");
+    scope.spawn(collect(slow, http.send(std::move(request))));
+    ASSERT_TRUE(test::run_until(loop, [&] { return waiting.size() == 1; }));
+    server->leave();
+    auto next = request_of("GET", "/later");
+    scope.spawn(collect(later, http.send(std::move(next))));
+    ASSERT_TRUE(test::run_until(loop, [&] { return slow.has_value(); }));
+    ASSERT_TRUE(*slow) << slow->error().text();
+    EXPECT_EQ((*slow)->status, 503);
+    EXPECT_EQ((*slow)->body, R"({"error":{"kind":"transient","message":"sluiced is being restarted; ask again"}})");
+    server.reset();
+    EXPECT_TRUE(std::filesystem::exists(socket));
+    descriptors = keeper.next_life();
+    start();
+    ASSERT_TRUE(test::run_until(loop, [&] { return later.has_value(); }));
+    ASSERT_TRUE(*later) << later->error().text();
+    EXPECT_EQ((*later)->body, R"({"path":"/later"})");
 }
 
 TEST_F(ControlServerTest, ThePermissionsOfTheSocketAreThoseThatAreAskedFor)

@@ -98,6 +98,7 @@ TEST(Metrics, TheNamesInTheStatusDocumentStay)
             "reads",
             "reads_answered",
             "reads_forgotten",
+            "replayed",
             "unknown_objects"
         )
     );

@@ -51,10 +51,27 @@ TEST(Options, LongNamesEqualTheirLetters)
     );
 }
 
+TEST(Options, TheDaemonUnderAKeeperGetsAllButThePidFile)
+{
+    const auto options = parse({"--keeper", "-ddsN", "-p", "/p", "-f", "/c"});
+    ASSERT_TRUE(options);
+    const auto command = kept_command("/usr/sbin/sluiced", *options);
+    EXPECT_THAT(
+        command,
+        testing::ElementsAre(
+            "/usr/sbin/sluiced", "--foreground", "--config", "/c", "--debug", "--debug", "--stderr", "--nocull"
+        )
+    );
+    const auto child = parse({command.begin() + 1, command.end()});
+    ASSERT_TRUE(child);
+    EXPECT_EQ(child->action, Action::kServe);
+}
+
 TEST(Options, ActionsAreChosen)
 {
     EXPECT_EQ(parse({"--check-config", "-f", "/c"})->action, Action::kCheckConfig);
     EXPECT_EQ(parse({"--check-system"})->action, Action::kCheckSystem);
+    EXPECT_EQ(parse({"--keeper"})->action, Action::kKeep);
     EXPECT_EQ(parse({"--help"})->action, Action::kHelp);
     EXPECT_EQ(parse({"-v"})->action, Action::kVersion);
     EXPECT_EQ(parse({"--version"})->action, Action::kVersion);

@@ -25,6 +25,7 @@ protected:
 
         test::TempDir dir;
         EventLoop loop;
+        FdStore descriptors;
         test::FakeKernel kernel;
         RecordingHandler handler;
         std::unique_ptr<CachefilesFrontEnd> device;
@@ -55,7 +56,9 @@ protected:
 
     Result<void> start(DeviceConfig config)
     {
-        world_->device = std::make_unique<CachefilesFrontEnd>(world_->loop, world_->kernel.io(), std::move(config));
+        world_->device = std::make_unique<CachefilesFrontEnd>(
+            world_->loop, world_->kernel.io(), std::move(config), world_->descriptors
+        );
         return world_->device->start(world_->handler);
     }
 

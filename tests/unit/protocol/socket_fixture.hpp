@@ -54,7 +54,7 @@ protected:
             return reference == "image" && layer == 0 ? Result<std::string>{kCookie}
                                                       : fail_errno(ENOENT, "no such image");
         };
-        device_.emplace(*loop_, *workers_, config_, std::move(names));
+        device_.emplace(*loop_, *workers_, config_, std::move(names), descriptors_);
         const auto started = device_->start(handler_);
         ASSERT_TRUE(started) << started.error().text();
     }
@@ -85,6 +85,7 @@ protected:
     std::optional<WorkerPool> workers_;
     RecordingHandler handler_;
     LibraryFrontEnd::Config config_;
+    FdStore descriptors_;
     std::optional<LibraryFrontEnd> device_;
 };
 

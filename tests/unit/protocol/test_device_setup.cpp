@@ -60,7 +60,7 @@ TEST_F(DeviceSetupTest, AKernelWithoutTheModeIsNamedAsSuch)
 TEST_F(DeviceSetupTest, ABusyDeviceIsNamedAsSuch)
 {
     ASSERT_TRUE(start().has_value());
-    CachefilesFrontEnd second{world_->loop, world_->kernel.io(), config()};
+    CachefilesFrontEnd second{world_->loop, world_->kernel.io(), config(), world_->descriptors};
     RecordingHandler handler;
     const auto text = failure(second.start(handler));
     EXPECT_NE(text.find("/dev/cachefiles is"), std::string::npos) << text;

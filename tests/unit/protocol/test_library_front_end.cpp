@@ -303,7 +303,7 @@ TEST_F(LibraryFrontEndTest, OnlyTheOwnerReachesTheSocketUnlessAGroupIsNamed)
 TEST_F(LibraryFrontEndTest, AStaleSocketIsReplacedAndALiveOneIsNot)
 {
     start();
-    LibraryFrontEnd second{*loop_, *workers_, config_, {}};
+    LibraryFrontEnd second{*loop_, *workers_, config_, {}, descriptors_};
     const auto refused = second.start(handler_);
     ASSERT_FALSE(refused);
     EXPECT_NE(refused.error().text().find("another sluiced"), std::string::npos);

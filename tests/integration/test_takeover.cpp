@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// Daemons that follow each other on one fake kernel, while somebody keeps their descriptors.
+#include "tests/integration/daemon_world.hpp"
+#include "tests/support/descriptor_keeper.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace sluice::daemon {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsSupersetOf;
+
+class TakeoverTest : public ::testing::Test {
+protected:
+    void SetUp() override
+    {
+        world.descriptors = keeper.next_life();
+        world.start();
+        layer = world.publish("good.key").layers.at(0);
+        ASSERT_EQ(world.add_image().first, 200);
+    }
+
+    void succeed()
+    {
+        world.descriptors = keeper.next_life();
+        world.start_daemon();
+    }
+
+    test::DescriptorKeeper keeper;
+    World world;
+    tools::PublishedLayer layer;
+};
+
+TEST_F(TakeoverTest, AHandOverLeavesWhatIsMountedToTheSuccessor)
+{
+    const auto object = world.open(World::cookie_of(layer));
+    ASSERT_EQ(world.read(object, {0, 8192}), 0);
+    EXPECT_THAT(keeper.names(), IsSupersetOf({"cachefiles", "read-ledger", "control", "library", "takeovers"}));
+    world.daemon.reset();
+    succeed();
+    EXPECT_EQ(world.read(object, {0, layer.erofs_size}), 0);
+    const auto status = world.ask("GET", "/v1/status").second;
+    EXPECT_EQ(status["takeovers"], 1);
+    EXPECT_EQ(status["images"], 1);
+}
+
+TEST_F(TakeoverTest, ADeathInTheMiddleOfAReadIsNotNoticedByItsReader)
+{
+    const auto object = world.open(World::cookie_of(layer));
+    auto reading = std::async(std::launch::async, [&] { return world.kernel->read_blocking(object, {0, 8192}); });
+    // The kernel has handed it out, and nobody has answered yet.
+    EXPECT_TRUE(test::run_until(world.loop, [&] { return world.daemon->counters().reads > 0; }));
+    for (int life = 0; life < 5; ++life) {
+        world.daemon.reset();
+        succeed();
+    }
+    EXPECT_TRUE(test::run_until(world.loop, [&] {
+        return reading.wait_for(milliseconds{0}) == std::future_status::ready;
+    }));
+    EXPECT_EQ(reading.get(), 0);
+    EXPECT_EQ(world.ask("GET", "/v1/status").second["takeovers"], 5);
+}
+
+TEST_F(TakeoverTest, AnEndForGoodLeavesNothing)
+{
+    world.daemon->stop(0);
+    world.daemon.reset();
+    EXPECT_THAT(keeper.names(), ElementsAre("takeovers"));
+    EXPECT_FALSE(std::filesystem::exists(world.config.control_socket));
+}
+
+TEST_F(TakeoverTest, AStartThatFailsLeavesWhatIsMountedToTheNextOne)
+{
+    const auto object = world.open(World::cookie_of(layer));
+    world.daemon.reset();
+    world.kernel->fail_command("restore", ENOMEM);
+    world.descriptors = keeper.next_life();
+    {
+        world.config.front_end = FrontEndMode::kAuto; // which would take the other front end
+        Daemon failing{world.loop, world.config, world.kernel->io(), "/bin/true", world.descriptors};
+        const auto started = failing.start();
+        ASSERT_FALSE(started);
+        EXPECT_NE(started.error().text().find("what is mounted is left to the next start"), std::string::npos);
+    }
+    world.kernel->fail_command("restore", 0);
+    succeed();
+    EXPECT_EQ(world.read(object, {0, 8192}), 0);
+}
+
+} // namespace
+} // namespace sluice::daemon
