@@ -149,10 +149,6 @@ void Daemon::make_mountable()
 {
     const protocol::Hygiene hygiene{config_.dir, cache_dir_->prefill()};
     sweep_ = std::make_unique<CacheSweep>(loop_, workers_, hygiene);
-    is_bound_ = descriptors_.has("cachefiles");
-    if (is_bound_) {
-        return; // the kernel may be making a file at this moment; each is looked at when it is opened
-    }
     const auto report = hygiene.make_mountable();
     for (const auto& path : report.removed) {
         log::warning("removed {}: a crash has left it without a valid attribute", path.string());
@@ -308,7 +304,7 @@ Result<void> Daemon::start_all()
     } catch (const std::exception& error) {
         return fail(ErrorKind::kInternal, error.what());
     }
-    if (sweep_ && !is_bound_) {
+    if (sweep_) {
         sweep_->start();
     }
     auto clear = [hygiene = protocol::Hygiene{config_.dir, cache_dir_->prefill()}] {

@@ -77,8 +77,7 @@ private:
     std::string sluicectl_;
     FdStore& descriptors_;
     std::uint64_t takeovers_ = 0;
-    bool ended_ = false;    ///< stop() or leave()
-    bool is_bound_ = false; ///< the cache was the kernel's before this process
+    bool ended_ = false; ///< stop() or leave()
 
     Counters counters_;
     FillPolicy policy_;

@@ -125,13 +125,12 @@ Task<Result<void>> CacheSweep::look_first(fs::path file)
     if (is_sound(file)) {
         co_return Result<void>{};
     }
-    auto& state = known_[file.string()]; // stays where it is, whatever else is remembered
-    state = State::kBeingLookedAt;
+    known_[file.string()] = State::kBeingLookedAt;
     if (const auto current = current_; current && current->file == file && current->is_taken.exchange(true)) {
         const OneShot<bool> ended{loop_};
         current->waiters.push_back(ended.setter());
         co_await ended;
-        if (state == State::kSound) {
+        if (is_sound(file)) { // what is known of it is forgotten once the sweep is over
             co_return Result<void>{};
         }
     }

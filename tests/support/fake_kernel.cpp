@@ -148,8 +148,9 @@ bool FakeKernelState::alive(const FakeObjectPtr& object) const
 
     struct stat ours {};
 
-    return ::fstat(object->fd, &theirs) == 0 && ::fstat(object->own.get(), &ours) == 0 &&
-           theirs.st_ino == ours.st_ino && theirs.st_dev == ours.st_dev;
+    // The daemon may have the file itself open under the old number, but never for writing alone, as ours is.
+    return (::fcntl(object->fd, F_GETFL) & O_ACCMODE) == O_WRONLY && ::fstat(object->fd, &theirs) == 0 &&
+           ::fstat(object->own.get(), &ours) == 0 && theirs.st_ino == ours.st_ino && theirs.st_dev == ours.st_dev;
 }
 
 void FakeKernelState::refresh(const FakeObjectPtr& object)

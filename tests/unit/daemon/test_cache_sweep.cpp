@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 #include <latch>
 #include <sys/xattr.h>
+#include <utility>
 
 namespace sluice::daemon {
 namespace {
@@ -116,6 +117,14 @@ protected:
         EXPECT_TRUE(test::run_until(world_->loop, [&] { return world_->sweep.is_all_sound(); }));
     }
 
+    /// Until the one worker has done all that it was given; the loop stands still meanwhile.
+    void wait_for_worker() const
+    {
+        std::latch done{1};
+        world_->workers.submit([&done] { done.count_down(); }, Urgency::kBackground);
+        done.wait();
+    }
+
     std::unique_ptr<World> world_;
 };
 
@@ -180,6 +189,29 @@ TEST_F(CacheSweepTest, AFileThatSomebodyHasOpenedIsNotLookedAtAgain)
     sweep_all();
     EXPECT_TRUE(has_unwritten(file)) << "what is punched now may be data";
     EXPECT_EQ(world_->sweep.looked(), 1U);
+}
+
+TEST_F(CacheSweepTest, HoweverFarTheSweepIsAFileThatIsAskedForIsLookedAtOnce)
+{
+    constexpr int kMoments = 16; // more than there are until the sweep is over
+    bool was_over = false;
+    for (int moment = 0; moment < kMoments; ++moment) {
+        world_ = std::make_unique<World>();
+        const auto file = make("blob");
+        world_->sweep.start();
+        wait_for_worker();
+        for (int turn = 0; turn < moment; ++turn) {
+            bool turned = false;
+            ASSERT_TRUE(test::run_until(world_->loop, [&] { return std::exchange(turned, true); }));
+            wait_for_worker();
+        }
+        was_over = world_->sweep.is_all_sound();
+        EXPECT_TRUE(look(file));
+        EXPECT_TRUE(test::run_until(world_->loop, [&] { return world_->sweep.is_all_sound(); }));
+        EXPECT_EQ(world_->sweep.looked(), 1U) << "asked for after " << moment << " turns of the loop";
+        EXPECT_FALSE(has_unwritten(file));
+    }
+    EXPECT_TRUE(was_over) << "the last moments have not been tried";
 }
 
 TEST_F(CacheSweepTest, AFileThatCouldNotBePutInOrderIsTriedAgainWhenItIsOpened)
