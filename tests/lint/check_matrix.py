@@ -16,19 +16,19 @@ def literal(text, name):
 
 
 def built(root):
-    """(scenario, where) of each test."""
+    """(scenario, where, mark) of each test."""
     guests, native = (root / GUESTS).read_text(), (root / NATIVE).read_text()
-    pairs = {(name, kernel) for name, run in literal(guests, "guest_matrix").items() for kernel in run[1]}
-    for disk, kernels in literal(guests, "cache_disks").items():
-        pairs |= {(f"cache-disk {disk}", kernel) for kernel in kernels}
+    runs = [(name, *run[1:]) for name, run in literal(guests, "guest_matrix").items()]
+    runs += [(f"cache-disk {disk}", *run) for disk, run in literal(guests, "cache_disks").items()]
+    marks = {(name, kernel, mark) for name, *kernels in runs for mark, group in zip("xn", kernels) for kernel in group}
     for names in re.findall(r"^foreach name : (\[.*?\])", native, re.MULTILINE | re.DOTALL):
-        pairs |= {(name, "native") for name in ast.literal_eval(names)}
-    return pairs
+        marks |= {(name, "native", "x") for name in ast.literal_eval(names)}
+    return marks
 
 
 def told(root):
     """The same of the table whose first column is called scenario; its columns have the kernels' names."""
-    pairs, columns = set(), None
+    marks, columns = set(), None
     for line in (root / DOCS).read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if not line.startswith("|"):
@@ -37,15 +37,15 @@ def told(root):
             columns = cells
         elif columns:
             for name in re.findall("`(.*?)`", cells[0]):
-                pairs |= {(name, where) for where, mark in zip(columns, cells) if mark == "x"}
-    return pairs
+                marks |= {(name, where, mark) for where, mark in zip(columns, cells) if mark in ("x", "n")}
+    return marks
 
 
 def check(root):
     root = pathlib.Path(root)
     tests, table = built(root), told(root)
-    return [f"{DOCS}: no mark for {name} on {where}, where it runs" for name, where in sorted(tests - table)] + [
-        f"{DOCS}: a mark for {name} on {where}, where it does not run" for name, where in sorted(table - tests)
+    return [f"{DOCS}: no mark {mark} for {name} on {where}" for name, where, mark in sorted(tests - table)] + [
+        f"{DOCS}: a mark {mark} for {name} on {where}, where that does not run it" for name, where, mark in sorted(table - tests)
     ]
 
 

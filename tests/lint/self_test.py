@@ -212,19 +212,20 @@ class Packages(Tree):
 
 class Matrix(Tree):
     def faults(self, cells):
-        self.write("tests/vm/meson.build", "guest_matrix = {\n    # name\n    'one': [60, ['6.1', '6.12']],\n}\n"
-                   "cache_disks = {\n    'xfs': ['6.1'],\n}\n")
+        self.write("tests/vm/meson.build", "guest_matrix = {\n    # name\n    'one': [60, ['6.1'], ['6.12']],\n}\n"
+                   "cache_disks = {\n    'xfs': [['6.1'], []],\n}\n")
         self.write("tests/native/meson.build", "foreach name : ['two']\n")
         self.write("docs/testing.md", "\n".join(["| stage |", "| --- |", "| `x` |", "", "| scenario | native | 6.12 | 6.1 | why |",
                                                  "| --- | --- | --- | --- | --- |", *cells]))
         return check_matrix.check(self.root)
 
     def test_agreement(self):
-        rows = ["| `one` | | x | x | all |", "| `two` | x | | | us |", "| `cache-disk xfs` | | | x | disks |"]
+        rows = ["| `one` | | n | x | all |", "| `two` | x | | | us |", "| `cache-disk xfs` | | | x | disks |"]
         self.assertEqual(self.faults(rows), [])
         self.assertEqual(len(self.faults(rows[1:])), 2)
         self.assertEqual(len(self.faults([*rows[:2], "| `cache-disk xfs` | x | | x | disks |"])), 1)
         self.assertEqual(len(self.faults([*rows, "| `three` | x | | | gone |"])), 1)
+        self.assertEqual(len(self.faults(["| `one` | | x | x | all |", *rows[1:]])), 2)
 
 
 class Tools(Tree):
