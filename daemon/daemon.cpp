@@ -96,12 +96,16 @@ Result<ControlServer::Options> control_options(const Config& config)
 } // namespace
 
 Daemon::Daemon(
-    EventLoop& loop, const Config& config, protocol::KernelIo& io, std::string sluicectl, FdStore& descriptors
+    EventLoop& loop,
+    const Config& config,
+    protocol::KernelIo& io,
+    LayerReaper::Helper reaper_helper,
+    FdStore& descriptors
 )
     : loop_{loop}
     , config_{config}
     , io_{io}
-    , sluicectl_{std::move(sluicectl)}
+    , reaper_helper_{std::move(reaper_helper)}
     , descriptors_{descriptors}
     , policy_{fill_policy(config)}
     , buffers_{config.memory_budget - tree_share(config.memory_budget), kChunkSize}
@@ -292,7 +296,7 @@ Result<void> Daemon::start_all()
         if (auto started = start_control(); !started) {
             return started;
         }
-        reaper_ = std::make_unique<LayerReaper>(loop_, sluicectl_, config_.layers_dir.string());
+        reaper_ = std::make_unique<LayerReaper>(loop_, reaper_helper_, config_.layers_dir.string());
         reaper_->check();
         signals_.push_back(std::make_unique<SignalSource>(
             loop_, SIGINT, [this] { stop(0); }, "signal to stop"

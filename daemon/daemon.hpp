@@ -34,9 +34,15 @@ namespace sluice::daemon {
 /// Loop thread only.
 class Daemon {
 public:
-    /// `io` stands between cachefiles and the kernel; `sluicectl` is the program that the layer reaper runs.
+    /// `io` stands between cachefiles and the kernel; `reaper_helper` unmounts layers.
     /// `descriptors` is what a predecessor left, and what outlives this daemon. All outlive it.
-    Daemon(EventLoop& loop, const Config& config, protocol::KernelIo& io, std::string sluicectl, FdStore& descriptors);
+    Daemon(
+        EventLoop& loop,
+        const Config& config,
+        protocol::KernelIo& io,
+        LayerReaper::Helper reaper_helper,
+        FdStore& descriptors
+    );
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
     ~Daemon();
@@ -74,7 +80,7 @@ private:
     EventLoop& loop_;
     const Config& config_;
     protocol::KernelIo& io_;
-    std::string sluicectl_;
+    LayerReaper::Helper reaper_helper_;
     FdStore& descriptors_;
     std::uint64_t takeovers_ = 0;
     bool ended_ = false; ///< stop() or leave()

@@ -55,7 +55,9 @@ int serve(const Config& config, const Options& options)
     std::signal(SIGHUP, SIG_IGN);  // NOLINT(cert-err33-c): dying of it would end every mount
     EventLoop loop;
     protocol::SyscallKernelIo io;
-    Daemon daemon{loop, config, io, find_sluicectl(), descriptors};
+    const char* socket = std::getenv("SLUICE_RELEASE_SOCKET"); // NOLINT(concurrency-mt-unsafe): before any thread
+    LayerReaper::Helper helper{find_sluicectl(), socket == nullptr ? "" : socket};
+    Daemon daemon{loop, config, io, std::move(helper), descriptors};
     if (const auto started = daemon.start(); !started) {
         log::error("{}", started.error().text());
         return EXIT_FAILURE;

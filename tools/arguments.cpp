@@ -109,6 +109,7 @@ private:
         auto* elsewhere =
             release->add_option("--mount-namespace", out_.mount_namespace, "Look from inside this mount namespace");
         elsewhere->needs(add_layers_dir(release)); // nobody is to be asked over a socket of the other side
+        release->add_flag("--serve", out_.serve, "Read the layers' directory from standard input, one line");
     }
 
     CLI::Option* add_layers_dir(CLI::App* command)

@@ -35,6 +35,7 @@ struct Arguments {
     bool refresh = false;
     bool quiet = false;
     std::string mount_namespace; ///< release-layers: a path, empty: ours; then layers_dir is given
+    bool serve = false;          ///< release-layers: for sluice-release@.service
     std::string library_socket;  ///< empty: the daemon says
     std::optional<std::uint32_t> layer;
     PublishRequest publish;

@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <exception>
 #include <fmt/format.h>
+#include <iostream>
 #include <string>
 #include <string_view>
 #include <unistd.h>
@@ -123,7 +124,11 @@ int umount(ControlClient& daemon, const Arguments& arguments)
 
 int release_layers(ControlClient& daemon, const Arguments& arguments)
 {
-    const auto layers = LayerMounts::open(find_layers_dir(daemon, arguments.layers_dir));
+    auto dir = arguments.layers_dir;
+    if (arguments.serve && (!std::getline(std::cin, dir) || !dir.starts_with('/'))) {
+        return complain(arguments, Error{ErrorKind::kInvalid, "standard input is no line with the layers' directory"});
+    }
+    const auto layers = LayerMounts::open(find_layers_dir(daemon, dir));
     if (!layers) {
         return complain(arguments, layers.error());
     }

@@ -5,6 +5,7 @@
 #include "base/log.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <fstream>
 #include <iterator>
 #include <sys/epoll.h>
@@ -29,8 +30,8 @@ std::string read_mount_table()
 
 } // namespace
 
-LayerReaper::LayerReaper(EventLoop& loop, std::string program, std::string layers_dir, ReaperSchedule::Pace pace)
-    : LayerReaper{loop, std::move(program), std::move(layers_dir), pace, &read_mount_table}
+LayerReaper::LayerReaper(EventLoop& loop, Helper helper, std::string layers_dir, ReaperSchedule::Pace pace)
+    : LayerReaper{loop, std::move(helper), std::move(layers_dir), pace, &read_mount_table}
 {
     mount_table_ = UniqueFd{kAdoptFd, ::open(kMountTable, O_RDONLY | O_CLOEXEC)};
     if (mount_table_) {
@@ -43,13 +44,13 @@ LayerReaper::LayerReaper(EventLoop& loop, std::string program, std::string layer
 
 LayerReaper::LayerReaper(
     EventLoop& loop,
-    std::string program,
+    Helper helper,
     std::string layers_dir,
     ReaperSchedule::Pace pace,
     std::function<std::string()> table
 )
     : loop_{loop}
-    , program_{std::move(program)}
+    , helper_{std::move(helper)}
     , layers_dir_{layers_dir}
     , schedule_{std::move(layers_dir), pace}
     , table_{std::move(table)}
@@ -58,7 +59,7 @@ LayerReaper::LayerReaper(
 
 void LayerReaper::check()
 {
-    if (child_ != nullptr) {
+    if (child_ != nullptr || request_ != nullptr) {
         again_ = true;
         return;
     }
@@ -75,42 +76,68 @@ void LayerReaper::decide()
 {
     const auto verdict = schedule_.decide(SteadyClock::now(), table_());
     if (verdict.look) {
-        spawn();
+        look();
     } else if (verdict.again) {
         delay_.arm_at(*verdict.again);
     }
 }
 
-void LayerReaper::spawn()
+void LayerReaper::look()
 {
-    if (child_ != nullptr) {
+    if (child_ != nullptr || request_ != nullptr) {
         return;
     }
+    if (helper_.socket.empty()) {
+        spawn();
+        return;
+    }
+    auto request = ReleaseRequest::send(loop_, helper_.socket, layers_dir_, [this](const std::string& complaint) {
+        request_.reset();
+        ended(complaint);
+    });
+    if (request) {
+        request_ = std::move(*request);
+    } else if (request.error().kind() == ErrorKind::kNotFound) {
+        spawn();
+    } else {
+        cannot_look(request.error());
+    }
+}
+
+void LayerReaper::spawn()
+{
     // It unmounts, and looks at the mount tables of all processes: that takes our capabilities.
     const HelperProgram helper{
-        .arguments = {program_, "release-layers", "--layers-dir", layers_dir_},
+        .arguments = {helper_.program, "release-layers", "--layers-dir", layers_dir_},
         .environment = {},
         .errors = STDERR_FILENO,
         .keeps_capabilities = true};
     const auto pid = start_helper(helper);
     if (!pid) {
-        if (!std::exchange(complained_, true)) {
-            log::warning("{}; unused layer mounts stay", pid.error().text());
-        }
-        schedule_.forget_last_look();
+        cannot_look(pid.error());
         return;
     }
-    child_ = std::make_unique<ChildSource>(
-        loop_, *pid, [this](int status) { ended(status); }, "reaper: end of its helper"
-    );
+    const auto tell = [this](int status) {
+        child_.reset();
+        const bool well = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        ended(well ? std::string{} : fmt::format("status {:#x}", static_cast<unsigned>(status)));
+    };
+    child_ = std::make_unique<ChildSource>(loop_, *pid, tell, "reaper: end of its helper");
 }
 
-void LayerReaper::ended(int status)
+void LayerReaper::cannot_look(const Error& why)
 {
-    child_.reset();
+    if (!std::exchange(complained_, true)) {
+        log::warning("{}; unused layer mounts stay", why.text());
+    }
+    schedule_.forget_last_look();
+}
+
+void LayerReaper::ended(const std::string& complaint)
+{
     ended_at_ = SteadyClock::now();
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-        log::warning("{} release-layers ended with status {:#x}", program_, static_cast<unsigned>(status));
+    if (!complaint.empty()) {
+        log::warning("release-layers failed: {}; unused layer mounts may stay", complaint);
         schedule_.forget_last_look();
     }
     if (std::exchange(again_, false)) {

@@ -4,6 +4,7 @@
 #include "base/event_loop.hpp"
 #include "base/unique_fd.hpp"
 #include "daemon/image/reaper_schedule.hpp"
+#include "daemon/image/release_service.hpp"
 
 #include <functional>
 #include <memory>
@@ -16,16 +17,23 @@ namespace sluice::daemon {
 /// `sluicectl release-layers` look at it, a process of its own because an unmount may sleep, and a thread that sleeps
 /// in the kernel would keep the device open if the daemon were killed. When it looks is ReaperSchedule's business. Loop
 /// thread only.
+///
+/// Under systemd, the service manager starts that process when it is asked at a socket, with capabilities that the
+/// daemon has not; elsewhere the daemon starts it.
 class LayerReaper {
 public:
-    /// `program` is the path of sluicectl. Where the mount table cannot be watched, it is looked at when check() is
-    /// called only.
-    LayerReaper(EventLoop& loop, std::string program, std::string layers_dir, ReaperSchedule::Pace pace = {});
+    struct Helper {
+        std::string program; ///< the path of sluicectl
+        std::string socket;  ///< of the service manager's, asked first; may be empty
+    };
+
+    /// Where the mount table cannot be watched, it is looked at when check() is called only.
+    LayerReaper(EventLoop& loop, Helper helper, std::string layers_dir, ReaperSchedule::Pace pace = {});
 
     /// For tests: `table` is read in the place of /proc/self/mountinfo, and not watched.
     LayerReaper(
         EventLoop& loop,
-        std::string program,
+        Helper helper,
         std::string layers_dir,
         ReaperSchedule::Pace pace,
         std::function<std::string()> table
@@ -36,20 +44,23 @@ public:
 
 private:
     void decide();
+    void look();
     void spawn();
-    void ended(int status);
+    void cannot_look(const Error& why);
+    void ended(const std::string& complaint);
 
     EventLoop& loop_;
-    std::string program_;
+    Helper helper_;
     std::string layers_dir_;
     ReaperSchedule schedule_;
     std::function<std::string()> table_;
     UniqueFd mount_table_;
     Timer delay_;
     bool complained_ = false;
-    bool again_ = false;                ///< the table has changed while the child was looking at it
-    std::optional<TimePoint> ended_at_; ///< when the child last was done
-    std::unique_ptr<ChildSource> child_;
+    bool again_ = false;                      ///< the table has changed while the helper was looking at it
+    std::optional<TimePoint> ended_at_;       ///< when the helper last was done
+    std::unique_ptr<ChildSource> child_;      ///< the helper, where we have started it
+    std::unique_ptr<ReleaseRequest> request_; ///< or the service manager has
     std::unique_ptr<IoSource> watch_;
 };
 

@@ -108,7 +108,8 @@ struct World {
     /// A daemon on the kernel that is there already, with `descriptors` as its inheritance.
     void start_daemon()
     {
-        daemon = std::make_unique<Daemon>(loop, config, kernel->io(), "/bin/true", descriptors);
+        daemon =
+            std::make_unique<Daemon>(loop, config, kernel->io(), LayerReaper::Helper{"/bin/true", {}}, descriptors);
         const auto started = daemon->start();
         ASSERT_TRUE(started) << started.error().text();
     }

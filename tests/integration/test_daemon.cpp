@@ -198,8 +198,9 @@ TEST_F(DaemonTest, OnlyAnOrderlyStopIsNotedAsClean)
     World failed;
     (void)failed.dir.write("good.pub", "no key");
     failed.kernel = std::make_unique<test::FakeKernel>(failed.config.dir);
-    failed.daemon =
-        std::make_unique<Daemon>(failed.loop, failed.config, failed.kernel->io(), "/bin/true", failed.descriptors);
+    failed.daemon = std::make_unique<Daemon>(
+        failed.loop, failed.config, failed.kernel->io(), LayerReaper::Helper{"/bin/true", {}}, failed.descriptors
+    );
     EXPECT_FALSE(failed.daemon->start());
     failed.stop();
     EXPECT_EQ(last_note(failed), "in use") << "the first start of all does not know who had the cache";
@@ -249,7 +250,7 @@ TEST_F(DaemonTest, ASecondDaemonOnTheSameCacheIsRefused)
     World world;
     world.start();
     test::FakeKernel kernel{world.dir.path() / "kernel"};
-    Daemon second{world.loop, world.config, kernel.io(), "/bin/true", world.descriptors};
+    Daemon second{world.loop, world.config, kernel.io(), LayerReaper::Helper{"/bin/true", {}}, world.descriptors};
     const auto started = second.start();
     ASSERT_FALSE(started);
     EXPECT_THAT(started.error().text(), HasSubstr("cache"));

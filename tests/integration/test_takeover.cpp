@@ -79,7 +79,8 @@ TEST_F(TakeoverTest, AStartThatFailsLeavesWhatIsMountedToTheNextOne)
     world.descriptors = keeper.next_life();
     {
         world.config.front_end = FrontEndMode::kAuto; // which would take the other front end
-        Daemon failing{world.loop, world.config, world.kernel->io(), "/bin/true", world.descriptors};
+        Daemon failing{
+            world.loop, world.config, world.kernel->io(), LayerReaper::Helper{"/bin/true", {}}, world.descriptors};
         const auto started = failing.start();
         ASSERT_FALSE(started);
         EXPECT_NE(started.error().text().find("what is mounted is left to the next start"), std::string::npos);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Holds sluiced.service to what its comment promises: nothing that gives the service a mount namespace of its own, in which
-its helpers' unmounts would not reach the host."""
+"""check_unit.py SERVICE RELEASE-SERVICE RELEASE-SOCKET: holds the units to what their comments promise; above all, nothing gives a
+service a mount namespace of its own, in which its mounts and unmounts would not reach the host."""
 
 import re
 import shutil
@@ -16,7 +16,7 @@ UNSHARING = {
     "TemporaryFileSystem", "BindPaths", "BindReadOnlyPaths", "RootDirectory", "RootImage", "MountAPIVFS", "MountFlags",
     "MountImages", "ExtensionImages", "ExtensionDirectories", "DynamicUser", "LogNamespace", "NetworkNamespacePath",
 }  # fmt: skip
-MOST_EXPOSED = 4.8  # of 10, as systemd-analyze reckons; the unit says what for
+MOST_EXPOSED = 4.4  # of 10, as systemd-analyze reckons; the unit says what for
 REFUSED_CALLS = {"process_vm_readv", "process_vm_writev", "@resources"}
 DEVICES = {"/dev/cachefiles rw", "/dev/fuse rw"}
 NEEDED = {
@@ -28,11 +28,35 @@ NEEDED = {
     "KillMode": "mixed",
     "Restart": "always",
     "FileDescriptorStoreMax": "16",
-    "Environment": "FDSTORE=16",
     "KillSignal": "SIGINT",
     "RestartKillSignal": "SIGTERM",
+    "OOMPolicy": "continue",
     "LimitCORE": "0",
 }
+
+
+ENVIRONMENT = {"FDSTORE=16", "SLUICE_RELEASE_SOCKET=/run/sluice-release.sock"}
+RELEASE_NEEDED = {
+    "NoNewPrivileges": "yes",
+    "StandardInput": "socket",
+    "StandardError": "socket",
+    "LimitCORE": "0",
+}
+
+
+def release_faults(unit, socket):
+    """Of the service that unmounts layers, and the socket at which it is asked for."""
+    settings = dict(re.findall(r"(?m)^([A-Z]\w+)=(.*)$", unit.read_text(encoding="utf-8")))
+    listening = dict(re.findall(r"(?m)^([A-Z]\w+)=(.*)$", socket.read_text(encoding="utf-8")))
+    faults = [f"{key}= gives the service its own mount namespace" for key in sorted(UNSHARING & settings.keys())]
+    if "CAP_SYS_PTRACE" not in settings.get("CapabilityBoundingSet", "CAP_SYS_PTRACE"):
+        faults.append("without CAP_SYS_PTRACE the users of layers in other mount namespaces are not seen")
+    faults += [f"{key}={value} is missing" for key, value in RELEASE_NEEDED.items() if settings.get(key) != value]
+    if listening.get("SocketMode") != "0600" or listening.get("Accept") != "yes":
+        faults.append("sluice-release.socket is not for root alone, or not one service for each connection")
+    if f"SLUICE_RELEASE_SOCKET={listening.get('ListenStream')}" not in ENVIRONMENT:
+        faults.append("sluice-release.socket does not listen where the daemon asks")
+    return [f"{unit}: {fault}" for fault in faults]
 
 
 def exposure_faults(unit):
@@ -53,8 +77,10 @@ def main():
     settings = dict(pairs)
     refused = {call for key, value in pairs if key == "SystemCallFilter" and value[:1] == "~" for call in value[1:].split()}
     faults = [f"{key}= gives the service its own mount namespace" for key in sorted(UNSHARING & settings.keys())]
-    if "CAP_SYS_PTRACE" not in settings.get("CapabilityBoundingSet", "CAP_SYS_PTRACE"):
-        faults.append("without CAP_SYS_PTRACE the users of layers in other mount namespaces are not seen")
+    if "CAP_SYS_PTRACE" in settings.get("CapabilityBoundingSet", "CAP_SYS_PTRACE"):
+        faults.append("CAP_SYS_PTRACE is for sluice-release@.service alone")
+    set_variables = {value for key, value in pairs if key == "Environment"}
+    faults += [f"Environment={value} is missing" for value in sorted(ENVIRONMENT - set_variables)]
     faults += [f"{key}={value} is missing" for key, value in NEEDED.items() if settings.get(key) != value]
     faults += [f"SystemCallFilter= does not refuse {call}" for call in sorted(REFUSED_CALLS - refused)]
     allowed = {value for key, value in pairs if key == "DeviceAllow"}
@@ -63,8 +89,9 @@ def main():
     if "MemoryMax" not in settings:
         faults.append("MemoryMax= is missing")
     faults += exposure_faults(unit)
+    faults = [f"{unit}: {fault}" for fault in faults] + release_faults(*map(Path, sys.argv[2:4]))
     for fault in faults:
-        print(f"{unit}: {fault}")
+        print(fault)
     sys.exit(1 if faults else 0)
 
 

@@ -43,6 +43,8 @@ PAGE = """# SYNOPSIS
 """
 UNIT = (HERE / "../../packaging/systemd/sluiced.service.in").read_text(encoding="utf-8")
 UNIT = UNIT.replace("@sbindir@", "/usr/sbin").replace("@sysconfdir@", "/etc")
+RELEASE = (HERE / "../../packaging/systemd/sluice-release@.service.in").read_text(encoding="utf-8")
+SOCKET = (HERE / "../../packaging/systemd/sluice-release.socket").read_text(encoding="utf-8")
 
 
 class Options(unittest.TestCase):
@@ -92,24 +94,34 @@ class Directives(unittest.TestCase):
 
 
 class Unit(unittest.TestCase):
-    def status(self, text):
-        with tempfile.NamedTemporaryFile("w", suffix=".service") as unit:
-            unit.write(text)
-            unit.flush()
-            command = [sys.executable, str(HERE / "check_unit.py"), unit.name]
+    def status(self, unit, release=RELEASE, socket=SOCKET):
+        with tempfile.TemporaryDirectory() as folder:
+            files = [pathlib.Path(folder) / name for name in ("a.service", "b@.service", "b.socket")]
+            for file, text in zip(files, (unit, release, socket)):
+                file.write_text(text)
+            command = [sys.executable, str(HERE / "check_unit.py"), *map(str, files)]
             return subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode
+
+    def test_faults_of_the_release(self):
+        self.assertEqual(self.status(UNIT, RELEASE + "PrivateTmp=yes\n"), 1)
+        self.assertEqual(self.status(UNIT, RELEASE.replace("CAP_SYS_PTRACE ", "")), 1)
+        self.assertEqual(self.status(UNIT, RELEASE.replace("StandardError=socket", "")), 1)
+        self.assertEqual(self.status(UNIT, RELEASE, SOCKET.replace("0600", "0666")), 1)
+        self.assertEqual(self.status(UNIT, RELEASE, SOCKET.replace("Stream=/run/", "Stream=/tmp/")), 1)
 
     def test_faults(self):
         self.assertEqual(self.status(UNIT), 0)
         self.assertEqual(self.status(UNIT + "PrivateTmp=yes\n"), 1)
         self.assertEqual(self.status(UNIT + "ProtectSystem=strict\n"), 1)
-        self.assertEqual(self.status(UNIT + "CapabilityBoundingSet=CAP_SYS_ADMIN\n"), 1)
+        self.assertEqual(self.status(UNIT + "CapabilityBoundingSet=CAP_SYS_ADMIN CAP_SYS_PTRACE\n"), 1)
         for old, new in (
             ("KillMode=mixed", "KillMode=process"),
             ("~@resources process_vm_readv", "~@resources"),
             ("DeviceAllow=/dev/fuse rw", "DeviceAllow=char-misc rw"),
             ("MemoryMax=50%", ""),
             ("ProtectClock=yes", ""),
+            ("OOMPolicy=continue", ""),
+            ("Environment=FDSTORE=16", ""),
         ):
             self.assertIn(old, UNIT)
             self.assertEqual(self.status(UNIT.replace(old, new)), 1, old)

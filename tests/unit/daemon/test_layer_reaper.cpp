@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/unix_listener.hpp"
 #include "daemon/image/layer_reaper.hpp"
 #include "tests/support/loop_fixture.hpp"
 #include "tests/support/temp_dir.hpp"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <iterator>
+#include <sys/socket.h>
 
 namespace sluice::daemon {
 namespace {
@@ -132,6 +135,25 @@ protected:
         return std::count(std::istreambuf_iterator<char>{in}, {}, '\n');
     }
 
+    /// The service manager's socket, at which nobody has been asked yet.
+    UniqueFd listen() const { return listen_unix({"test", socket(), SOCK_STREAM}).value(); }
+
+    [[nodiscard]] std::filesystem::path socket() const { return dir.path() / "release.sock"; }
+
+    /// Waits for a request, has it answered with `complaint`, and yields what it said.
+    std::string serve(int listener, std::string_view complaint)
+    {
+        UniqueFd connection;
+        EXPECT_TRUE(test::run_until(loop, [&] {
+            connection = UniqueFd{kAdoptFd, ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC)};
+            return static_cast<bool>(connection);
+        }));
+        std::array<char, 100> line{};
+        const auto got = ::recv(connection.get(), line.data(), line.size(), MSG_WAITALL);
+        EXPECT_EQ(::send(connection.get(), complaint.data(), complaint.size(), MSG_NOSIGNAL), std::ssize(complaint));
+        return {line.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0))};
+    }
+
     test::TempDir dir;
     EventLoop loop;
     std::string table = kRoot + kLayer;
@@ -140,7 +162,7 @@ protected:
 
 TEST_F(LayerReaperTest, RunsTheProgramWithTheDirectoryOfTheLayers)
 {
-    LayerReaper reaper{loop, program("exit 0"), kLayers, pace, [this] { return table; }};
+    LayerReaper reaper{loop, {program("exit 0"), {}}, kLayers, pace, [this] { return table; }};
     reaper.check();
     ASSERT_TRUE(test::run_until(loop, [&] { return runs() == 1; }));
     std::ifstream in{log()};
@@ -153,7 +175,7 @@ TEST_F(LayerReaperTest, WhatChangesWhileItLooksIsLookedAtAfterwards)
 {
     const auto go = dir.path() / "go";
     const auto wait = fmt::format("while [ ! -e {} ]; do :; done", go.string());
-    LayerReaper reaper{loop, program(wait), kLayers, pace, [this] { return table; }};
+    LayerReaper reaper{loop, {program(wait), {}}, kLayers, pace, [this] { return table; }};
     reaper.check();
     ASSERT_TRUE(test::run_until(loop, [&] { return runs() == 1; }));
     table += kOverlay;
@@ -166,7 +188,7 @@ TEST_F(LayerReaperTest, AChangeWhileItLooksIsLookedAtThoughTheTableReadsTheSame)
 {
     const auto go = dir.path() / "go";
     const auto wait = fmt::format("while [ ! -e {} ]; do :; done", go.string());
-    LayerReaper reaper{loop, program(wait), kLayers, pace, [this] { return table; }};
+    LayerReaper reaper{loop, {program(wait), {}}, kLayers, pace, [this] { return table; }};
     reaper.check();
     ASSERT_TRUE(test::run_until(loop, [&] { return runs() == 1; }));
     reaper.check(); // released, mounted anew with the same number, and left again
@@ -176,21 +198,57 @@ TEST_F(LayerReaperTest, AChangeWhileItLooksIsLookedAtThoughTheTableReadsTheSame)
 
 TEST_F(LayerReaperTest, AProgramThatFailsIsToldOfAndRunAgainAtTheNextChange)
 {
-    LayerReaper reaper{loop, program("exit 3"), kLayers, pace, [this] { return table; }};
+    LayerReaper reaper{loop, {program("exit 3"), {}}, kLayers, pace, [this] { return table; }};
     ::testing::internal::CaptureStderr();
     reaper.check();
     ASSERT_TRUE(test::run_until(loop, [&] {
         reaper.check(); // the same table
         return runs() == 2;
     }));
-    EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("release-layers ended with status"));
+    EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("release-layers failed: status 0x300"));
+}
+
+TEST_F(LayerReaperTest, AsksTheServiceManagerWhereThatListensAndRunsNothing)
+{
+    const auto listener = listen();
+    LayerReaper reaper{loop, {program("exit 0"), socket()}, kLayers, pace, [this] { return table; }};
+    reaper.check();
+    EXPECT_EQ(serve(listener.get(), ""), "/run/sluice/layers\n");
+    table += kOverlay;
+    reaper.check();
+    EXPECT_EQ(serve(listener.get(), ""), "/run/sluice/layers\n");
+    EXPECT_EQ(runs(), 0);
+}
+
+TEST_F(LayerReaperTest, WhatTheServiceComplainsOfIsLoggedAndItIsAskedAgain)
+{
+    const auto listener = listen();
+    LayerReaper reaper{loop, {program("exit 0"), socket()}, kLayers, pace, [this] { return table; }};
+    ::testing::internal::CaptureStderr();
+    reaper.check();
+    (void)serve(listener.get(), "sluicectl: /run/sluice/layers/ab12: busy\n");
+    std::string logged;
+    EXPECT_TRUE(test::run_until(loop, [&] {
+        reaper.check(); // the same table
+        UniqueFd again{kAdoptFd, ::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)};
+        return static_cast<bool>(again);
+    }));
+    logged = ::testing::internal::GetCapturedStderr();
+    EXPECT_THAT(logged, HasSubstr("release-layers failed: sluicectl: /run/sluice/layers/ab12: busy"));
+}
+
+TEST_F(LayerReaperTest, RunsTheProgramWhereTheServiceManagerDoesNotListen)
+{
+    LayerReaper reaper{loop, {program("exit 0"), socket()}, kLayers, pace, [this] { return table; }};
+    reaper.check();
+    EXPECT_TRUE(test::run_until(loop, [&] { return runs() == 1; }));
 }
 
 TEST_F(LayerReaperTest, AProgramThatIsNotThereIsToldOfOnce)
 {
     ::testing::internal::CaptureStderr();
     unsigned reads = 0;
-    LayerReaper reaper{loop, "/no/sluicectl", kLayers, pace, [&] {
+    LayerReaper reaper{loop, {"/no/sluicectl", {}}, kLayers, pace, [&] {
                            ++reads;
                            return table;
                        }};
