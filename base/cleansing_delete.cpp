@@ -47,8 +47,8 @@ void* cleansing_realloc(void* block, std::size_t size) noexcept
 
 } // namespace sluice
 
-// The standard library's forms for arrays, sizes and nothrow all end in these; those for larger alignments stay its
-// own.
+// The standard library's forms for arrays and sizes all end in these, as does its nothrow one, but not AddressSanitizer's;
+// those for larger alignments stay its own.
 void* operator new(std::size_t size)
 {
     for (;;) {
@@ -60,6 +60,15 @@ void* operator new(std::size_t size)
             throw std::bad_alloc{};
         }
         handler();
+    }
+}
+
+void* operator new(std::size_t size, const std::nothrow_t& /*unused*/) noexcept
+{
+    try {
+        return ::operator new(size);
+    } catch (const std::bad_alloc&) {
+        return nullptr;
     }
 }
 

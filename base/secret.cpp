@@ -45,7 +45,9 @@ ssize_t Secret::read_from(int fd)
 
 void Secret::cleanse() noexcept
 {
-    ::explicit_bzero(text_.data(), text_.size());
+    if (!text_.empty()) { // else there may be no memory at all
+        ::explicit_bzero(text_.data(), text_.size());
+    }
 }
 
 } // namespace sluice
