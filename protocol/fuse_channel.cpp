@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/fuse_channel.hpp"
 
+#include "base/log.hpp"
+
 #include <array>
 #include <cerrno>
 #include <sys/uio.h>
@@ -62,7 +64,14 @@ FuseChannel::Got FuseChannel::read(const std::function<void()>& when_free)
     free(*slot);
     // ENOENT: the kernel took a request back while it was read.
     const bool again = code == EAGAIN || code == EINTR || code == ENOENT;
-    return {again ? Outcome::kNothing : Outcome::kEnded};
+    if (code == ENODEV || code == ECONNABORTED) {
+        return {Outcome::kEnded};
+    }
+    // Of anything else (no memory, say) all that is mounted must not die.
+    if (!again && !std::exchange(has_told_error_, true)) {
+        log::error("fuse: {}; reading goes on", Error::from_errno(code, "reading a request").text());
+    }
+    return {Outcome::kNothing};
 }
 
 bool FuseChannel::answer(std::size_t slot, int code, std::span<const std::byte> body)

@@ -60,6 +60,7 @@ private:
 
     UniqueFd connection_;
     FuseState state_;
+    bool has_told_error_ = false;
     std::atomic<bool> left_ = false;
     Mutex mutex_;
     std::vector<std::size_t> free_ SLUICE_GUARDED_BY(mutex_);

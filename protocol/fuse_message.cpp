@@ -5,21 +5,20 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 namespace sluice::protocol {
 
 namespace {
 
-/// Requests that nobody sleeps on directly (readahead), which the kernel keeps going at once. Its default of 12 would
-/// let a slow registry hold up readers that want something else.
-constexpr std::uint16_t kBackgroundMax = 64;
+/// Requests that nobody sleeps on directly (readahead, and all that loop devices read), which the kernel keeps going at
+/// once. Its default of 12 would let a slow registry hold up readers that want something else. There are slots for
+/// more.
+constexpr std::uint16_t kBackgroundMax = 1024;
 constexpr std::uint32_t kReadaheadMax = 1U << 20;
 
 /// With this, the smallest that the kernel takes, it is content with buffers of FUSE_MIN_READ_BUFFER.
 constexpr std::uint32_t kWriteMax = 4096;
-
-/// A READ's bound: a megabyte.
-constexpr std::uint16_t kPagesMax = 256;
 
 /// The first minor version whose FUSE_INIT is answered with the struct of today. Linux 3.15.
 constexpr std::uint32_t kOldestMinor = 23;
@@ -164,7 +163,7 @@ std::optional<fuse_init_out> answer_offer(const FuseOffer& offer) noexcept
     answer.congestion_threshold = kBackgroundMax;
     answer.max_write = kWriteMax;
     answer.time_gran = 1;
-    answer.max_pages = kPagesMax;
+    answer.max_pages = static_cast<std::uint16_t>(kFuseReadMax / static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)));
     return answer;
 }
 

@@ -21,6 +21,9 @@ inline constexpr std::uint64_t kFuseRoot = FUSE_ROOT_ID;
 /// The first bytes of a message that are kept. All that is understood fits; of what is longer, the head is enough.
 inline constexpr std::size_t kFuseKept = 512;
 
+/// No READ is larger: the kernel is told so at the beginning of a connection.
+inline constexpr std::size_t kFuseReadMax = 1U << 20U;
+
 /// Number and size of a file, as the kernel is told.
 struct FuseFile {
     std::uint64_t inode = 0;

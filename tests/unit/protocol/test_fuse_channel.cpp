@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <memory>
 #include <string>
@@ -144,6 +145,16 @@ TEST_F(FuseChannelTest, NothingToReadTakesNoSlot)
     }
     kernel_.reset();
     EXPECT_EQ(take().outcome, FuseChannel::Outcome::kEnded);
+}
+
+TEST_F(FuseChannelTest, AnErrorThatIsNotTheEndOfTheConnectionEndsNothing)
+{
+    UniqueFd directory{kAdoptFd, ::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    FuseChannel channel{std::move(directory), FuseState::create("/run/sluice/blobs/0a1b2c3d").value()};
+    for (std::size_t i = 0; i < FuseStateLayout::kSlots + 1; ++i) {
+        ASSERT_EQ(channel.read({}).outcome, FuseChannel::Outcome::kNothing); // EISDIR
+    }
+    EXPECT_TRUE(channel.state().slots_in_use().empty());
 }
 
 TEST_F(FuseChannelTest, AFullChannelTakesNoMoreAndSaysOnceWhenItCan)

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 #include <string>
+#include <unistd.h>
 
 namespace sluice::protocol {
 namespace {
@@ -86,8 +87,8 @@ TEST(FuseMessage, WhatIsNegotiatedSetsNoStackingDepth)
     EXPECT_EQ(answer.major, 7U);
     EXPECT_EQ(answer.max_write, 4096U); // with more, the kernel wants larger buffers than a slot and its scratch
     EXPECT_EQ(answer.max_readahead, 1U << 20);
-    EXPECT_EQ(answer.max_background, 64U);
-    EXPECT_EQ(answer.max_pages, 256U);
+    EXPECT_EQ(answer.max_background, 1024U);
+    EXPECT_EQ(answer.max_pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)), kFuseReadMax);
     EXPECT_EQ(answer.flags2, 0U); // FUSE_PASSTHROUGH is one of these, and they count only with FUSE_INIT_EXT
     EXPECT_EQ(answer.flags & FUSE_INIT_EXT, 0U);
     EXPECT_NE(answer.flags & FUSE_ASYNC_READ, 0U);
