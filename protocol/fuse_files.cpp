@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/fuse_files.hpp"
 
+#include "base/log.hpp"
+
 #include <cerrno>
 #include <utility>
 
@@ -23,6 +25,13 @@ Result<FuseFile> FuseFiles::find(std::string_view name)
     if (known == inodes_.end()) {
         const auto node = state_.add_name(name);
         if (!node) {
+            if (!std::exchange(has_told_full_, true)) {
+                log::warning(
+                    "fuse: {} blobs have been used since the file system was mounted, and it has room for no more; a "
+                    "start after SIGINT (systemctl stop) begins anew",
+                    FuseStateLayout::kNames
+                );
+            }
             return fail(ErrorKind::kNoSpace, "this FUSE connection has no more node ids", ENFILE);
         }
         known = inodes_.emplace(name, *node).first;

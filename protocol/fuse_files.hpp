@@ -40,6 +40,7 @@ private:
     FuseContents contents_;
     FuseState& state_;
     std::map<std::string, std::uint64_t, std::less<>> inodes_;
+    bool has_told_full_ = false;
 };
 
 } // namespace sluice::protocol

@@ -5,6 +5,7 @@
 
 #include <cassert>
 #include <cerrno>
+#include <fmt/format.h>
 #include <poll.h>
 #include <utility>
 
@@ -23,7 +24,11 @@ bool has_ended(int connection) noexcept
 
 FuseFrontEnd::FuseFrontEnd(EventLoop& loop, WorkerPool& workers, FuseConfig config, FdStore& descriptors)
     : loop_{loop}, workers_{workers}, config_{std::move(config)}, descriptors_{descriptors}
-{}
+{
+    if (!config_.mount_base.has_filename()) { // it was written with a slash at its end
+        config_.mount_base = config_.mount_base.parent_path();
+    }
+}
 
 FuseFrontEnd::~FuseFrontEnd() = default;
 
@@ -67,11 +72,20 @@ Result<std::shared_ptr<FuseChannel>> FuseFrontEnd::adopt()
     if (has_ended(connection.get())) {
         return fail(ErrorKind::kInvalid, "its file system was unmounted meanwhile");
     }
-    auto state = FuseState::adopt(std::move(memory), config_.mount_base);
+    auto state = FuseState::adopt(std::move(memory));
     if (!state) {
         return fail(state.error());
     }
-    auto mounted = FuseMount::adopt(state->directory());
+    const auto directory = state->directory();
+    if (directory != config_.mount_base / directory.filename()) {
+        // Nobody else would ever come to look for it there.
+        detach_mount(directory);
+        return fail(
+            ErrorKind::kInvalid,
+            fmt::format("it is mounted at {}, and blobs-dir is {} now", directory.string(), config_.mount_base.string())
+        );
+    }
+    auto mounted = FuseMount::adopt(directory);
     if (!mounted) {
         return fail(mounted.error());
     }
@@ -193,7 +207,7 @@ void FuseFrontEnd::open(FuseRequest request, std::uint64_t inode)
     if (files_->get(inode)) {
         objects_->open(std::move(request), inode);
     } else {
-        request.error(ENOENT);
+        objects_->refuse(std::move(request), ENOENT);
     }
 }
 

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fstream>
+#include <sstream>
 #include <string>
 #include <sys/file.h>
 #include <sys/mount.h>
@@ -25,9 +27,51 @@ namespace {
 
 constexpr std::size_t kNameDigits = 8;
 
-bool is_generation(std::string_view name) noexcept
+constexpr const char* kType = "fuse.sluice";
+
+/// A path as mount tables write it.
+std::string escape(std::string_view path)
 {
-    return name.size() == kNameDigits && name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+    std::string escaped;
+    for (const char c : path) {
+        if (c == ' ' || c == '\t' || c == '\n' || c == '\\') {
+            escaped += fmt::format("\\{:03o}", static_cast<unsigned>(c));
+        } else {
+            escaped += c;
+        }
+    }
+    return escaped;
+}
+
+/// Whether one of our file systems is mounted there. The table of mounts is read, and no file system is asked.
+Result<bool> is_mounted(const fs::path& path)
+{
+    std::error_code error;
+    const auto base = fs::canonical(path.parent_path(), error);
+    if (error == std::errc::no_such_file_or_directory) {
+        return false;
+    }
+    if (error) {
+        return fail_errno(error.value(), path.parent_path().string());
+    }
+    std::ifstream table{"/proc/self/mountinfo"};
+    const auto place = escape((base / path.filename()).native());
+    const auto type = fmt::format(" - {} ", kType);
+    std::string line;
+    bool found = false;
+    while (std::getline(table, line)) {
+        // Number, parent, device, root, mount point.
+        std::istringstream fields{line};
+        std::string field;
+        for (int i = 0; i < 5; ++i) {
+            fields >> field;
+        }
+        found = found || (field == place && line.find(type) != std::string::npos);
+    }
+    if (!table.eof()) {
+        return fail(ErrorKind::kInternal, "/proc/self/mountinfo cannot be read");
+    }
+    return found;
 }
 
 Result<UniqueFd> lock_base(const fs::path& base)
@@ -89,6 +133,18 @@ Result<fs::path> make_mount_point(const fs::path& base)
 
 } // namespace
 
+bool is_fuse_generation(std::string_view name) noexcept
+{
+    return name.size() == kNameDigits && name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+void detach_mount(const fs::path& mount_point)
+{
+    while (::umount2(mount_point.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
+    }
+    ::rmdir(mount_point.c_str());
+}
+
 void detach_stale_mounts(const fs::path& base, std::string_view keep)
 {
     // Reading the directory above the mounts and detaching them asks nothing of the file systems: they may be dead, or
@@ -97,14 +153,12 @@ void detach_stale_mounts(const fs::path& base, std::string_view keep)
     std::vector<fs::path> found;
     for (fs::directory_iterator at{base, error}; !error && at != fs::directory_iterator{}; at.increment(error)) {
         const auto name = at->path().filename().string();
-        if (is_generation(name) && name != keep) {
+        if (is_fuse_generation(name) && name != keep) {
             found.push_back(at->path());
         }
     }
     for (const auto& path : found) {
-        while (::umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
-        }
-        ::rmdir(path.c_str());
+        detach_mount(path);
     }
 }
 
@@ -126,7 +180,7 @@ Result<FuseMount> FuseMount::mount(const fs::path& base)
     // No allow_other: root alone, whatever the modes say.
     const auto options = fmt::format("fd={},rootmode=40000,user_id=0,group_id=0,default_permissions", session->get());
     constexpr unsigned long kFlags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME;
-    if (::mount("sluice", path->c_str(), "fuse.sluice", kFlags, options.c_str()) != 0) {
+    if (::mount("sluice", path->c_str(), kType, kFlags, options.c_str()) != 0) {
         const int code = errno;
         ::rmdir(path->c_str());
         return fail_errno(code, fmt::format("mounting a FUSE file system at {}", path->string()));
@@ -136,6 +190,13 @@ Result<FuseMount> FuseMount::mount(const fs::path& base)
 
 Result<FuseMount> FuseMount::adopt(const fs::path& path)
 {
+    const auto mounted = is_mounted(path);
+    if (!mounted) {
+        return fail(ErrorKind::kTransient, mounted.error().text(), mounted.error().code());
+    }
+    if (!*mounted) {
+        return fail(ErrorKind::kInvalid, fmt::format("it is not mounted at {} any more", path.string()));
+    }
     const auto base = path.parent_path();
     auto lock = lock_base(base);
     if (!lock) {

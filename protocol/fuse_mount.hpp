@@ -23,7 +23,8 @@ public:
     [[nodiscard]] static Result<FuseMount> mount(const std::filesystem::path& base);
 
     /// A predecessor's, which is mounted at `path` and whose session somebody has: takes the lock and detaches the
-    /// others below its base. Every error is of this moment (kTransient).
+    /// others below its base. kInvalid where nothing of ours is mounted there any more, though somebody may still hold
+    /// files of it. Every other error is of this moment (kTransient).
     [[nodiscard]] static Result<FuseMount> adopt(const std::filesystem::path& path);
 
     FuseMount(FuseMount&&) noexcept = default;
@@ -53,6 +54,12 @@ private:
     std::filesystem::path path_;
     bool left_ = false;
 };
+
+/// Whether a mount point may have that name: 8 hex digits.
+[[nodiscard]] bool is_fuse_generation(std::string_view name) noexcept;
+
+/// Detaches all that is mounted on a mount point, and removes that. What is open there stays open.
+void detach_mount(const std::filesystem::path& mount_point);
 
 /// Detaches the file systems that sluiced has left mounted below `base`, but for the one in the directory `keep`, and
 /// removes their mount points. What is open in them stays open.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/fuse_objects.hpp"
 
+#include "base/log.hpp"
+
 #include <cassert>
 #include <cerrno>
 #include <limits>
@@ -45,6 +47,14 @@ void FuseObjects::open(FuseRequest opener, std::uint64_t node)
     begin(handle, node, std::move(opener), {});
 }
 
+void FuseObjects::refuse(FuseRequest opener, int code)
+{
+    const auto handle = opener.noted_handle();
+    if (opener.error(code)) {
+        close(handle); // a predecessor has recorded it at most, and told nobody
+    }
+}
+
 void FuseObjects::begin(std::uint64_t handle, std::uint64_t node, FuseRequest opener, std::vector<Asked> reads)
 {
     const auto object = object_of(handle);
@@ -86,6 +96,13 @@ void FuseObjects::answer_open(ObjectId id, MessageId, Result<OpenedBlob> outcome
 bool FuseObjects::tell_opener(ObjectId id, Opening& opening)
 {
     if (!state().add_opening({id.value, opening.node})) {
+        if (!std::exchange(has_told_full_, true)) {
+            log::warning(
+                "fuse: {} files are open, and no more can be until one of them is closed; unmount images that nobody "
+                "uses",
+                FuseStateLayout::kOpenings
+            );
+        }
         opening.opener.error(ENFILE);
         return false;
     }
@@ -100,7 +117,7 @@ void FuseObjects::read(FuseRequest request, std::uint64_t handle, std::uint64_t 
 {
     ++stats_.reads;
     const auto range = ByteRange::from_length(offset, size);
-    if (!range) {
+    if (!range || size > kFuseReadMax) {
         ++stats_.malformed;
         request.error(EINVAL);
         return;
@@ -194,14 +211,19 @@ void FuseObjects::answer_read(ObjectId id, MessageId message, Result<void> outco
 
 void FuseObjects::release(FuseRequest request, std::uint64_t handle)
 {
-    const auto id = object_of(handle);
+    close(handle);
+    request.error(0);
+}
+
+void FuseObjects::close(std::uint64_t handle)
+{
     if (state().remove_opening(handle)) {
+        const auto id = object_of(handle);
         ++stats_.closes;
         opening_.erase(id);
         open_.erase(id);
         parts_.handler.on_close(id);
     }
-    request.error(0);
 }
 
 void FuseObjects::lose(Error why)

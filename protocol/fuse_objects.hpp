@@ -39,6 +39,8 @@ public:
     void reopen();
 
     void open(FuseRequest opener, std::uint64_t node);
+    /// An OPEN of what is not there any more.
+    void refuse(FuseRequest opener, int code);
     void read(FuseRequest request, std::uint64_t handle, std::uint64_t offset, std::size_t size);
     void release(FuseRequest request, std::uint64_t handle);
 
@@ -74,6 +76,8 @@ private:
     /// From any thread.
     static void
     ask_later(EventLoop& loop, std::weak_ptr<FuseObjects> weak, ObjectId object, Asked asked, bool has_looked);
+    /// What was recorded as open is so no more.
+    void close(std::uint64_t handle);
     void close_later(ObjectId object);
 
     [[nodiscard]] FuseState& state() noexcept { return parts_.channel->state(); }
@@ -84,6 +88,7 @@ private:
     std::unordered_map<ObjectId, OpenedBlob> open_;
     std::unordered_map<MessageId, Read> reads_;
     std::uint32_t last_message_ = 0;
+    bool has_told_full_ = false;
 };
 
 } // namespace sluice::protocol

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/fuse_state.hpp"
 
+#include "base/log.hpp"
+#include "protocol/fuse_mount.hpp"
+
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -86,9 +89,15 @@ Result<FuseState> FuseState::map(UniqueFd memory)
         return fail_errno(errno, "mapping the state of the FUSE connection");
     }
     FuseState state{std::move(memory), static_cast<Layout*>(address)};
-    // From the notes to the end: what the kernel and the loop write for each request. Not being allowed to is no fault.
+    // From the notes to the end: what the kernel and the loop write for each request.
     const auto begin = offsetof(Layout, notes);
-    (void)::mlock(static_cast<std::byte*>(address) + begin, sizeof(Layout) - begin);
+    if (::mlock(static_cast<std::byte*>(address) + begin, sizeof(Layout) - begin) != 0) {
+        log::warning(
+            "fuse: the memory of the requests cannot be locked, and may have to be swapped in before one is answered; "
+            "raise LimitMEMLOCK= or give CAP_IPC_LOCK: {}",
+            Error::from_errno(errno, "mlock").text()
+        );
+    }
     return state;
 }
 
@@ -123,7 +132,7 @@ Result<FuseState> FuseState::create(const std::filesystem::path& directory)
     return state;
 }
 
-Result<FuseState> FuseState::adopt(UniqueFd memory, const std::filesystem::path& base)
+Result<FuseState> FuseState::adopt(UniqueFd memory)
 {
     struct stat info {};
 
@@ -151,7 +160,7 @@ Result<FuseState> FuseState::adopt(UniqueFd memory, const std::filesystem::path&
     if (!state) {
         return state;
     }
-    if (auto checked = state->check(base); !checked) {
+    if (auto checked = state->check(); !checked) {
         return fail(checked.error());
     }
     if (auto read = state->read_openings(); !read) {
@@ -160,7 +169,7 @@ Result<FuseState> FuseState::adopt(UniqueFd memory, const std::filesystem::path&
     return state;
 }
 
-Result<void> FuseState::check(const std::filesystem::path& base) const
+Result<void> FuseState::check() const
 {
     const auto boot = boot_id();
     if (!boot) {
@@ -173,11 +182,8 @@ Result<void> FuseState::check(const std::filesystem::path& base) const
     if (header.names > Layout::kNames || header.last_handle > kLastHandle) {
         return broken("its counters");
     }
-    if (directory().parent_path() != base) {
-        return fail(
-            ErrorKind::kInvalid,
-            fmt::format("the FUSE file system is at {}, and blobs-dir is {} now", directory().string(), base.string())
-        );
+    if (!directory().is_absolute() || !is_fuse_generation(directory().filename().native())) {
+        return broken("its directory");
     }
     for (std::uint32_t i = 0; i < header.names; ++i) {
         if (!is_name({layout_->names[i].data(), Layout::kNameDigits})) {

@@ -74,9 +74,9 @@ public:
     /// locked where that is allowed: a request never fails for want of it.
     [[nodiscard]] static Result<FuseState> create(const std::filesystem::path& directory);
 
-    /// A predecessor's. kUnsupported where it is of another version, kInvalid where it is not what this class writes,
-    /// is from before a reboot or is for a directory that is not in `base`. Every other error is of this moment.
-    [[nodiscard]] static Result<FuseState> adopt(UniqueFd memory, const std::filesystem::path& base);
+    /// A predecessor's. kUnsupported where it is of another version, kInvalid where it is not what this class writes or
+    /// is from before a reboot. Every other error is of this moment.
+    [[nodiscard]] static Result<FuseState> adopt(UniqueFd memory);
 
     FuseState(FuseState&& other) noexcept;
     FuseState& operator=(FuseState&&) = delete;
@@ -126,7 +126,7 @@ private:
     FuseState(UniqueFd memory, FuseStateLayout* layout) noexcept;
 
     [[nodiscard]] static Result<FuseState> map(UniqueFd memory);
-    [[nodiscard]] Result<void> check(const std::filesystem::path& base) const;
+    [[nodiscard]] Result<void> check() const;
     [[nodiscard]] Result<void> read_openings();
 
     UniqueFd memory_;

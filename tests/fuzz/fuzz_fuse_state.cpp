@@ -55,9 +55,7 @@ public:
 
     [[nodiscard]] Result<FuseState> adopt() const
     {
-        return FuseState::adopt(
-            UniqueFd{kAdoptFd, ::fcntl(state_.descriptor(), F_DUPFD_CLOEXEC, 0)}, "/run/sluice/blobs"
-        );
+        return FuseState::adopt(UniqueFd{kAdoptFd, ::fcntl(state_.descriptor(), F_DUPFD_CLOEXEC, 0)});
     }
 
 private:

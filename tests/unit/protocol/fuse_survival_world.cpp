@@ -3,9 +3,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <fmt/format.h>
+#include <fstream>
 #include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 
 namespace sluice::protocol {
 
@@ -16,7 +19,7 @@ FuseSurvivalTest::Server::Server(FuseSurvivalTest& world) : store{world.kept_.st
         return FileHandle::open(world.dir_.path() / cookie, kSurvivalSize).value();
     };
     FuseConfig config;
-    config.mount_base = world.base();
+    config.mount_base = world.blobs_dir_;
     config.volume = "erofs,dom0";
     config.contents.size_of = [&world](std::string_view name) {
         return name == world.blob_ ? std::optional{kSurvivalSize} : std::nullopt;
@@ -131,6 +134,15 @@ void FuseSurvivalTest::take_and_die(const std::function<void(FuseChannel&, std::
         return ::raise(SIGKILL);
     });
     EXPECT_TRUE(WIFSIGNALED(status_of(child)));
+}
+
+void FuseSurvivalTest::await_open(pid_t child)
+{
+    const auto path = fmt::format("/proc/{}/syscall", child);
+    const auto wanted = fmt::format("{} ", SYS_openat); // a task that runs has no number there
+    for (std::string text; !text.starts_with(wanted); std::getline(std::ifstream{path}, text)) {
+        ASSERT_EQ(::waitpid(child, nullptr, WNOHANG), 0) << "it did not wait";
+    }
 }
 
 int FuseSurvivalTest::status_of(pid_t child)

@@ -100,10 +100,10 @@ protected:
         return UniqueFd{kAdoptFd, ::fcntl(kept_.of(name), F_DUPFD_CLOEXEC, 0)};
     }
 
-    [[nodiscard]] Result<FuseState> adopt_state() const
-    {
-        return FuseState::adopt(duplicate(FuseFrontEnd::kState), base());
-    }
+    [[nodiscard]] Result<FuseState> adopt_state() const { return FuseState::adopt(duplicate(FuseFrontEnd::kState)); }
+
+    /// Waits until a child sleeps in the kernel because of an open().
+    static void await_open(pid_t child);
 
     /// Waits for a child, which does not need this process to end.
     int status_of(pid_t child);
@@ -115,6 +115,7 @@ protected:
     void expect_all_closed();
 
     test::TempDir dir_;
+    std::filesystem::path blobs_dir_ = base(); ///< as it is configured
     std::string blob_ = std::string(64, 'b');
     std::string path_;
     KeptDescriptors kept_;

@@ -29,7 +29,7 @@ UniqueFd duplicate(const FuseState& state)
 
 Result<FuseState> successor_of(const FuseState& state)
 {
-    return FuseState::adopt(duplicate(state), kBase);
+    return FuseState::adopt(duplicate(state));
 }
 
 template <typename T>
@@ -141,7 +141,7 @@ TEST(FuseState, AnotherVersionIsToldWhateverItsSize)
     ASSERT_EQ(::pwrite(memory.get(), &magic, sizeof magic, 0), ssize_t{sizeof magic});
     ASSERT_EQ(::pwrite(memory.get(), &version, sizeof version, sizeof magic), ssize_t{sizeof version});
     ASSERT_EQ(::fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), 0);
-    const auto adopted = FuseState::adopt(UniqueFd{kAdoptFd, ::fcntl(memory.get(), F_DUPFD_CLOEXEC, 0)}, kBase);
+    const auto adopted = FuseState::adopt(UniqueFd{kAdoptFd, ::fcntl(memory.get(), F_DUPFD_CLOEXEC, 0)});
     ASSERT_FALSE(adopted);
     EXPECT_EQ(adopted.error().kind(), ErrorKind::kUnsupported);
 }
@@ -162,26 +162,21 @@ TEST(FuseState, WhatThisClassDidNotWriteIsInvalid)
     EXPECT_TRUE(refused(offsetof(Layout::Header, boot), 'x'));
     EXPECT_TRUE(refused(offsetof(Layout::Header, names), std::uint32_t{Layout::kNames + 1}));
     EXPECT_TRUE(refused(offsetof(Layout::Header, last_handle), ~std::uint64_t{0}));
+    const auto directory = offsetof(Layout::Header, directory);
+    EXPECT_TRUE(refused(directory, '.')) << "a relative path";
+    EXPECT_TRUE(refused(directory + kBase.native().size() + 1, 'x')) << "a name that no mount point has";
+    EXPECT_TRUE(refused(directory + kBase.native().size() + 1, '\0')) << "no name";
     EXPECT_TRUE(refused(offsetof(Layout, names), '/'));
     EXPECT_TRUE(refused(opening + offsetof(Layout::Opening, handle), std::uint64_t{9}));
     EXPECT_TRUE(refused(opening + offsetof(Layout::Opening, node), std::uint64_t{9}));
     EXPECT_TRUE(refused(opening + 16 + offsetof(Layout::Opening, handle), std::uint64_t{1})) << "two of one handle";
 }
 
-TEST(FuseState, AnotherBaseDirectoryIsInvalid)
-{
-    const auto state = fresh();
-    const auto adopted = FuseState::adopt(duplicate(state), "/elsewhere");
-    ASSERT_FALSE(adopted);
-    EXPECT_EQ(adopted.error().kind(), ErrorKind::kInvalid);
-    EXPECT_NE(adopted.error().text().find("/elsewhere"), std::string::npos);
-}
-
 TEST(FuseState, MemoryThatCanShrinkIsInvalid)
 {
     UniqueFd memory{kAdoptFd, ::memfd_create("unsealed", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
     ASSERT_EQ(::ftruncate(memory.get(), sizeof(Layout)), 0);
-    const auto adopted = FuseState::adopt(std::move(memory), kBase);
+    const auto adopted = FuseState::adopt(std::move(memory));
     ASSERT_FALSE(adopted);
     EXPECT_EQ(adopted.error().kind(), ErrorKind::kInvalid);
 }

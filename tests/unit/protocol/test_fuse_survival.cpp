@@ -31,6 +31,7 @@ TEST_F(FuseSurvivalTest, RequestsThatComeWhileNobodyServesWait)
     start();
     leave();
     const auto reader = read_elsewhere(5);
+    await_open(reader);
     start().serve();
     EXPECT_EQ(result_of(reader), 0);
     EXPECT_EQ(server_->front_end->stats().replayed, 0U);
@@ -174,6 +175,50 @@ TEST_F(FuseSurvivalTest, AnOpeningThatTheKernelHasNeverHeardOfIsDropped)
     ASSERT_TRUE(test::run_until(second.loop, [&] { return second.handler.count("close") == 1; }));
     EXPECT_EQ(second.front_end->stats().open_answers_failed, 1U);
     expect_all_closed();
+}
+
+TEST_F(FuseSurvivalTest, AnOpeningThatWasNotAnsweredIsDroppedWhenItsBlobIsGone)
+{
+    start().serve();
+    EXPECT_EQ(result_of(read_elsewhere(0)), 0); // INIT and the look-up are done
+    expect_all_closed();
+    leave();
+    const auto reader = read_elsewhere(1);
+    bool recorded = false;
+    while (!recorded) {
+        take_and_die([](FuseChannel& channel, std::size_t slot) {
+            auto& state = channel.state();
+            const auto message = parse_fuse_message(state.slot(slot)).value();
+            if (message.operation == FUSE_OPEN) {
+                const auto handle = state.take_handle().value();
+                state.note_handle(slot, handle);
+                (void)state.add_opening({handle, message.node});
+            }
+        });
+        recorded = !adopt_state().value().openings().empty();
+    }
+    blob_ = std::string(64, 'c');
+    start().serve();
+    EXPECT_EQ(result_of(reader), ENOENT);
+    expect_all_closed();
+}
+
+TEST_F(FuseSurvivalTest, AReadOfAnAbsurdSizeIsRefused)
+{
+    start();
+    leave();
+    auto state = std::move(adopt_state()).value();
+    const auto node = state.add_name(blob_).value();
+    const auto handle = state.take_handle().value();
+    ASSERT_TRUE(state.add_opening({handle, node}));
+    const auto absurd = fuse_read_bytes(1U << 30, handle, 0, 0xffff'f000U);
+    std::memcpy(state.slot(9).data(), absurd.data(), absurd.size());
+    const auto largest = fuse_read_bytes(1U << 29, handle, 0, kFuseReadMax);
+    std::memcpy(state.slot(8).data(), largest.data(), largest.size());
+    auto& second = start();
+    ASSERT_TRUE(test::run_until(second.loop, [&] { return second.handler.reads.size() == 1; }));
+    EXPECT_EQ(second.front_end->stats().malformed, 1U);
+    EXPECT_FALSE(state.in_use(9));
 }
 
 TEST_F(FuseSurvivalTest, AReleaseThatComesTwiceIsNoFault)

@@ -112,6 +112,62 @@ TEST_F(FuseTakeoverTest, WhatWasUnmountedMeanwhileIsMountedAnew)
     EXPECT_EQ(result_of(read_elsewhere(1)), 0);
 }
 
+TEST_F(FuseTakeoverTest, WhatWasUnmountedWhileAFileIsHeldIsMountedAnew)
+{
+    auto& first = start();
+    first.serve();
+    const auto path = path_;
+    fork_child([path] {
+        ::close_range(3, ~0U, 0);
+        (void)::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+        return ::pause();
+    });
+    ASSERT_TRUE(test::run_until(first.loop, [&] { return first.front_end->stats().opens_accepted == 1; }));
+    leave();
+    const auto before = std::filesystem::path{path_}.parent_path();
+    ASSERT_EQ(::umount2(before.c_str(), MNT_DETACH), 0);
+    start().serve();
+    EXPECT_NE(server_->front_end->directory(), before);
+    EXPECT_EQ(result_of(read_elsewhere(1)), 0);
+}
+
+TEST_F(FuseTakeoverTest, ABaseDirectoryWithASlashAtItsEndIsTheSame)
+{
+    const auto reader = leave_a_reader();
+    const auto before = std::filesystem::path{path_}.parent_path();
+    blobs_dir_ = base() / "";
+    start();
+    EXPECT_EQ(server_->front_end->directory(), before);
+    leave();
+    start().serve();
+    EXPECT_EQ(server_->front_end->directory(), before);
+    EXPECT_EQ(result_of(reader), 0);
+}
+
+TEST_F(FuseTakeoverTest, ANewBaseDirectoryLeavesNothingInTheOldOne)
+{
+    const auto reader = leave_a_reader();
+    const auto before = std::filesystem::path{path_}.parent_path();
+    blobs_dir_ = dir_.path() / "elsewhere";
+    start().serve();
+    EXPECT_NE(result_of(reader), 0) << "it is told, and does not wait for ever";
+    EXPECT_EQ(server_->front_end->directory().parent_path(), blobs_dir_);
+    EXPECT_FALSE(std::filesystem::exists(before));
+    EXPECT_EQ(result_of(read_elsewhere(1)), 0);
+    server_->front_end->stop();
+}
+
+TEST_F(FuseTakeoverTest, AMountPointWhosePathHasBlanksIsFoundAgain)
+{
+    blobs_dir_ = dir_.path() / "a \\ b";
+    const auto reader = leave_a_reader();
+    const auto before = std::filesystem::path{path_}.parent_path();
+    start().serve();
+    EXPECT_EQ(server_->front_end->directory(), before);
+    EXPECT_EQ(result_of(reader), 0);
+    server_->front_end->stop();
+}
+
 TEST_F(FuseTakeoverTest, HalfOfThePairIsNotTakenOver)
 {
     start();
@@ -152,7 +208,6 @@ TEST_F(FuseTakeoverTest, AConnectionThatCannotBeKeptIsNotServed)
                              }};
     EXPECT_FALSE(server_->front_end->start(server_->handler));
     server_.reset();
-    detach_stale_mounts(base());
     EXPECT_EQ(std::distance(std::filesystem::directory_iterator{base()}, {}), 1) << "the lock alone";
 }
 
