@@ -52,8 +52,14 @@ public:
 
     [[nodiscard]] bool empty() const noexcept { return roots_.empty(); }
 
+    /// The scope can be used again afterwards.
     void cancel_all() noexcept
     {
+        if (roots_.empty()) {
+            return;
+        }
+        // A task that has ended may have asked the loop to forget it: its place in the list is gone by then.
+        alive_ = std::make_shared<Alive>(Alive{this});
         while (!roots_.empty()) {
             const auto root = roots_.front();
             roots_.pop_front();

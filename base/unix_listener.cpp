@@ -121,7 +121,8 @@ Result<UniqueFd> listen_kept(FdStore& descriptors, std::string_view name, const 
             }
             return inherited;
         }
-        // Closed on both sides before the path is looked at, so that nobody seems to answer there.
+        // Whoever keeps it takes a while to let go: until then, programs would connect to it and wait for nobody.
+        ::shutdown(inherited.get(), SHUT_RDWR);
         descriptors.forget(name);
     }
     auto made = listen_unix(listener);

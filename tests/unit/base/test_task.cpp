@@ -53,6 +53,29 @@ TEST_F(TaskTest, DestroyingTheScopeCancelsAndFreesTheFrame)
     EXPECT_EQ(*seen, 0);
 }
 
+Task<void> hold(std::shared_ptr<int> held)
+{
+    ++*held;
+    co_return;
+}
+
+TEST_F(TaskTest, ACancelledScopeHasNothingLeftToForgetAndCanBeUsedAgain)
+{
+    EventLoop loop;
+    auto held = std::make_shared<int>(0);
+    TaskScope scope{loop};
+    scope.spawn(hold(held)); // ends at once, and asks the loop to forget it
+    scope.cancel_all();
+    scope.spawn(hold(held)); // may lie where the first one lay
+    auto value = std::make_unique<OneShot<int>>(loop);
+    scope.spawn(wait_for(*value, held));
+    while (loop.run_once(milliseconds{0})) {
+    }
+    EXPECT_EQ(*held, 2);
+    EXPECT_FALSE(scope.empty()) << "the one that waits";
+    EXPECT_EQ(held.use_count(), 2);
+}
+
 TEST_F(TaskTest, AValueMayArriveBeforeItIsAwaited)
 {
     EventLoop loop;

@@ -77,6 +77,8 @@ TEST_F(UnixListenerTest, AnotherPathInTheConfigurationIsAnotherSocket)
         ASSERT_TRUE(listen_kept(descriptors, "control", at(path_)));
     }
     auto descriptors = keeper_.next_life();
+    const auto manager = keeper_.next_life().take("control"); // who has not heard yet that it is to be forgotten
+    ASSERT_TRUE(manager);
     const auto moved = dir_.path() / "moved";
     ASSERT_TRUE(listen_kept(descriptors, "control", at(moved)));
     EXPECT_FALSE(connect(path_));
