@@ -58,6 +58,7 @@ void Keeper::start()
     }
     child_ = *started;
     leaving_ = false;
+    stopping_ = false;
     killed_it_ = false;
     ready_since_.reset();
     hunger_.arm(options_.stop_limit);
@@ -71,11 +72,15 @@ void Keeper::end()
     if (!ending_) {
         loop_.notify("STOPPING=1");
     }
-    ending_ = true;
     if (child_ < 0) {
         loop_.exit(EXIT_SUCCESS);
         return;
     }
+    if (!ending_) {
+        // It owes nothing to the watchdog any more, but may not take for ever.
+        hunger_.arm(options_.stop_limit);
+    }
+    ending_ = true;
     signal_child(SIGINT);
 }
 
@@ -89,10 +94,6 @@ void Keeper::replace()
 
 void Keeper::signal_child(int signal)
 {
-    if (!leaving_) {
-        // It owes nothing to the watchdog any more, but may not take for ever.
-        hunger_.arm(options_.stop_limit);
-    }
     leaving_ = true;
     ::kill(child_, signal);
 }
@@ -112,12 +113,17 @@ void Keeper::handle(Notification notification)
     }
     if (notification.says("READY=1") && !ready_since_) {
         ready_since_ = SteadyClock::now();
-        if (!leaving_) {
+        if (!leaving_ && !stopping_) {
             hunger_.arm(options_.watchdog);
         }
     }
-    if (notification.says("WATCHDOG=1") && ready_since_ && !leaving_) {
+    if (notification.says("WATCHDOG=1") && ready_since_ && !leaving_ && !stopping_) {
         hunger_.arm(options_.watchdog);
+    }
+    if (notification.says("STOPPING=1") && !stopping_) {
+        // Whoever asked it to: its loop may be over already, and feeds the watchdog no more.
+        stopping_ = true;
+        hunger_.arm(options_.stop_limit);
     }
     forward(notification);
     if (notification.says("FDSTOREREMOVE=1")) {
@@ -165,9 +171,9 @@ void Keeper::starved()
     log::error(
         "the daemon (process {}) {}, and is killed",
         child_,
-        leaving_       ? "does not end"
-        : ready_since_ ? "has not fed the watchdog"
-                       : "does not become ready"
+        leaving_ || stopping_ ? "does not end"
+        : ready_since_        ? "has not fed the watchdog"
+                              : "does not become ready"
     );
     killed_it_ = true;
     ::kill(child_, SIGKILL);

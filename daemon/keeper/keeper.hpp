@@ -53,6 +53,7 @@ private:
     pid_t child_ = -1;
     bool ending_ = false;    ///< for good
     bool leaving_ = false;   ///< this child was asked to end
+    bool stopping_ = false;  ///< this child has said that it ends
     bool killed_it_ = false; ///< this child was killed by the keeper
     std::optional<TimePoint> ready_since_;
     Timer hunger_; ///< runs out when the child has not fed it

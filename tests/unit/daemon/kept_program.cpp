@@ -70,13 +70,24 @@ int main(int, char** argv)
                                descriptors.forget("life");
                                loop.exit(0);
                            }};
+    std::unique_ptr<Watchdog> watchdog;
+    const auto go = [&] {
+        write_down(file, "left");
+        loop.exit(0);
+    };
+    Timer slowly{loop, go, "the end that takes long"};
     const SignalSource leave{loop, SIGTERM, [&] {
-                                 if (mode != "deaf") {
-                                     write_down(file, "left");
-                                     loop.exit(0);
+                                 if (mode == "hung") {
+                                     return;
+                                 }
+                                 loop.notify("STOPPING=1");
+                                 if (mode == "slow") {
+                                     watchdog.reset();
+                                     slowly.arm(milliseconds{1'000});
+                                 } else if (mode != "deaf") {
+                                     go();
                                  }
                              }};
-    std::unique_ptr<Watchdog> watchdog;
     if (mode != "starving" || life > 0) {
         watchdog = std::make_unique<Watchdog>(loop, [] { return true; });
     }

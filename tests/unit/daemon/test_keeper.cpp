@@ -120,6 +120,26 @@ TEST_F(KeeperTest, ADaemonThatStarvesTheWatchdogIsSucceeded)
     EXPECT_EQ(end(), 0);
 }
 
+TEST_F(KeeperTest, ADaemonThatEndsByItselfMayTakeLongerThanTheWatchdogAllows)
+{
+    options_.watchdog = milliseconds{200};
+    start("slow");
+    ::kill(child_of(0), SIGTERM);
+    (void)child_of(1);
+    EXPECT_EQ(end(), 0);
+    EXPECT_THAT(notes(), ElementsAre(StartsWith("life 0"), "left", StartsWith("life 1"), "ended"));
+}
+
+TEST_F(KeeperTest, ADaemonThatDoesNotHearThatItIsReplacedStarves)
+{
+    options_.watchdog = milliseconds{200};
+    start("hung");
+    (void)child_of(0);
+    ::kill(::getpid(), SIGHUP);
+    (void)child_of(1);
+    EXPECT_EQ(end(), 0);
+}
+
 TEST_F(KeeperTest, ADaemonThatDoesNotEndIsKilledAndSucceeded)
 {
     options_.stop_limit = milliseconds{300};
