@@ -58,9 +58,23 @@ Result<BoundDevice> CachefilesFrontEnd::set_up()
         log::warning("{}; what is mounted over it has to be mounted again", bound.error().text());
         descriptors_.forget(kDeviceName);
         bound = set_up_device(io_, config_);
+        if (!bound && bound.error().code() == EBUSY) {
+            // Not EBUSY to the caller, either: there is nothing left that a later start could take over.
+            return fail(
+                ErrorKind::kTransient,
+                "/dev/cachefiles: the dead one is still being let go by whoever has kept it; the next start binds anew",
+                EAGAIN
+            );
+        }
     }
     if (bound) {
         open_ledger(bound->inherited);
+    }
+    if (bound && bound->inherited && !bound->can_restore) {
+        log::warning(
+            "/dev/cachefiles: this kernel does not open again what a daemon before this one had open: of what is "
+            "mounted already, only what is in the cache can be read, all else fails with EIO until it is mounted again"
+        );
     }
     if (bound && !bound->inherited) {
         if (const auto kept = descriptors_.keep(kDeviceName, bound->fd.get()); !kept) {

@@ -97,8 +97,9 @@ void probe_mode(KernelIo& io, int device, const ProbeConfig& config, std::vector
             {"restore",
              ProbeStatus::kWarning,
              "this kernel cannot deliver unanswered requests again",
-             "reads that wait while the daemon ends may hang until the image is unmounted; use Linux 6.1.95, 6.6.35, "
-             "6.8 or later"}
+             "after an end of the daemon, reads of what is not in the cache yet fail with EIO until the image is "
+             "mounted "
+             "again; use Linux 6.1.95, 6.6.35, 6.8 or later"}
         );
     }
 }

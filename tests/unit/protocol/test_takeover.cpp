@@ -11,6 +11,7 @@ namespace sluice::protocol {
 namespace {
 
 using ::testing::Contains;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
@@ -114,6 +115,22 @@ TEST_F(TakeoverTest, ACacheThatDiedMeanwhileIsBoundAnew)
     ASSERT_TRUE(start_next()) << "the keeper has let go of the dead one before a new one was opened";
     EXPECT_EQ(times("bind ondemand"), 2);
     EXPECT_THAT(keeper_.names(), UnorderedElementsAre("cachefiles", "read-ledger"));
+}
+
+TEST_F(TakeoverTest, ADeadCacheThatIsStillHeldIsLeftToTheNextStartWhichBindsAnew)
+{
+    ASSERT_TRUE(start_next());
+    die();
+    world_->kernel.kill_cache();
+    auto manager = keeper_.next_life().take("cachefiles"); // who has not heard yet that it is to be forgotten
+    ASSERT_TRUE(manager);
+    const auto started = start_next();
+    ASSERT_FALSE(started);
+    EXPECT_THAT(started.error().text(), HasSubstr("the next start binds anew"));
+    EXPECT_FALSE(is_passing(started.error().code())) << "nothing is left that could be taken over";
+    manager.reset();
+    ASSERT_TRUE(start_next());
+    EXPECT_EQ(times("bind ondemand"), 2);
 }
 
 TEST_F(TakeoverTest, ATroubleThatPassesDoesNotDropTheDevice)
