@@ -114,27 +114,58 @@ void be_ordinary() noexcept
     ::setsid();
 }
 
-/// The three standard ones, and `report` above them; nothing else.
-int arrange_descriptors(const Prepared& prepared) noexcept
+/// A copy of `fd`, or of /dev/null where that is below 0, above the standard ones. Below 0, with errno, where there is
+/// none to be had.
+int copy_above(int fd) noexcept
 {
-    // Above what is about to be replaced.
-    const int moved = ::fcntl(prepared.report, F_DUPFD_CLOEXEC, kFirstOwn);
-    const int from = prepared.input < 0 ? -1 : ::fcntl(prepared.input, F_DUPFD_CLOEXEC, kFirstOwn);
-    const int to = prepared.output < 0 ? -1 : ::fcntl(prepared.output, F_DUPFD_CLOEXEC, kFirstOwn);
-    const int errors = prepared.errors < 0 ? -1 : ::fcntl(prepared.errors, F_DUPFD_CLOEXEC, kFirstOwn);
-    const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-    ::dup2(from < 0 ? null : from, STDIN_FILENO);
-    ::dup2(to < 0 ? null : to, STDOUT_FILENO);
-    ::dup2(errors < 0 ? null : errors, STDERR_FILENO);
-    ::dup2(moved, kFirstOwn);
-    ::fcntl(kFirstOwn, F_SETFD, FD_CLOEXEC);
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg): open(2)
+    const int from = fd < 0 ? ::open("/dev/null", O_RDWR | O_CLOEXEC) : fd;
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg): fcntl(2)
+    return from < 0 ? -1 : ::fcntl(from, F_DUPFD_CLOEXEC, kFirstOwn);
+}
+
+/// The three standard ones, and `report` above them; nothing else. Yields 0, or the errno: with a standard one of ours
+/// the program might print a secret into our log. `report` can be written to in any case.
+int arrange_descriptors(const Prepared& prepared, int& report) noexcept
+{
+    report = prepared.report;
+    const int moved = copy_above(prepared.report); // it may be where a standard one belongs
+    if (moved < 0) {
+        return errno;
+    }
+    report = moved;
+    std::array<int, 3> standard{prepared.input, prepared.output, prepared.errors};
+    for (int& fd : standard) { // all, before the first is replaced
+        fd = copy_above(fd);
+        if (fd < 0) {
+            return errno;
+        }
+    }
+    for (int place = STDIN_FILENO; const int fd : standard) {
+        if (::dup2(fd, place++) < 0) { // what it makes of another one outlives exec
+            return errno;
+        }
+    }
+    if (moved != kFirstOwn && ::dup3(moved, kFirstOwn, O_CLOEXEC) != kFirstOwn) {
+        return errno;
+    }
+    report = kFirstOwn;
     ::syscall(SYS_close_range, kFirstOwn + 1, ~0U, 0);
-    return kFirstOwn;
+    return 0;
+}
+
+[[noreturn]] void give_up(int report, int error) noexcept
+{
+    [[maybe_unused]] const auto told = ::write(report, &error, sizeof error);
+    ::_exit(127);
 }
 
 [[noreturn]] void become(const Prepared& prepared) noexcept
 {
-    const int report = arrange_descriptors(prepared);
+    int report = -1;
+    if (const int failed = arrange_descriptors(prepared, report); failed != 0) {
+        give_up(report, failed == ENOENT ? ENODEV : failed); // ENOENT would mean that there is no such program
+    }
     be_ordinary();
     int error = EPERM;
     const bool sealed = ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
@@ -154,8 +185,7 @@ int arrange_descriptors(const Prepared& prepared) noexcept
             }
         }
     }
-    [[maybe_unused]] const auto told = ::write(report, &error, sizeof error);
-    ::_exit(127);
+    give_up(report, error);
 }
 
 } // namespace

@@ -2,6 +2,7 @@
 #include "daemon/daemon.hpp"
 
 #include "base/log.hpp"
+#include "daemon/authorities.hpp"
 #include "daemon/control/status_metrics.hpp"
 #include "daemon/takeovers.hpp"
 #include "protocol/hygiene.hpp"
@@ -11,11 +12,8 @@
 
 #include <algorithm>
 #include <csignal>
-#include <filesystem>
 #include <fmt/format.h>
-#include <functional>
 #include <grp.h>
-#include <stdexcept>
 
 namespace sluice::daemon {
 
@@ -38,25 +36,10 @@ FillPolicy fill_policy(const Config& config)
     return policy;
 }
 
-/// Read here, before the loop runs, and never again. Throws std::runtime_error where that fails.
-std::function<bool(void*)> authorities(const Config& config)
-{
-    const auto bundle = config.registry_ca ? std::filesystem::path{*config.registry_ca} : trust::system_ca_bundle();
-    if (bundle.empty()) {
-        return {}; // libcurl has a directory to look into, certificate by certificate
-    }
-    auto store = trust::CaStore::load(bundle);
-    if (!store) {
-        throw std::runtime_error{
-            store.error().within(config.registry_ca ? "registry-ca" : "the system's authorities").text()};
-    }
-    return [authorities = std::move(*store)](void* ssl_context) { return authorities.install(ssl_context); };
-}
-
 fetcher::RegistryOptions registry_options(const Config& config)
 {
     fetcher::RegistryOptions options;
-    options.http.authorities = authorities(config);
+    options.http.authorities = authorities(config.registry_ca, trust::system_ca_bundle());
     options.http.user_agent = fmt::format("sluice/{}", SLUICE_VERSION);
     options.http.connect_timeout = config.connect_timeout;
     options.http.stall_timeout = config.stall_timeout;
@@ -164,8 +147,7 @@ void Daemon::make_mountable()
 
 bool Daemon::is_cache_sound() const
 {
-    // A write that failed may have left blocks that are allocated and not written.
-    return counters_.write_failures == 0 && (sweep_ == nullptr || sweep_->is_all_sound());
+    return !space_->has_failed_write() && (sweep_ == nullptr || sweep_->is_all_sound());
 }
 
 Result<void> Daemon::load_keys()

@@ -57,7 +57,8 @@ public:
     /// for one, it is stop().
     void leave(int code);
 
-    /// Whether all that a stop that was not clean has left in doubt was looked at, and no write has failed since.
+    /// Whether all that a stop that was not clean has left in doubt was looked at, and no write has failed since. What
+    /// was refused for lack of room, or came too late for a handle, was not written at all, and hurts nothing.
     [[nodiscard]] bool is_cache_sound() const;
 
     [[nodiscard]] const Counters& counters() const noexcept { return counters_; }

@@ -6,12 +6,15 @@
 #include "base/unique_fd.hpp"
 #include "fetcher/deadline_task.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <fmt/format.h>
 #include <optional>
+#include <string.h> // NOLINT(modernize-deprecated-headers): explicit_bzero
+#include <string_view>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -32,10 +35,32 @@ std::string environment_line(const char* name, const char* fallback)
     return fmt::format("{}={}", name, value != nullptr ? value : fallback);
 }
 
+/// Helpers print what is wrong where they print secrets. So nothing of it is repeated but these, which are
+/// docker-credential-helpers' own.
+constexpr std::array<std::string_view, 2> kHarmless{"no credentials server URL", "no credentials username"};
+
 struct HelperEnd {
     std::string output;
+    std::string problem; ///< of ours with it
     int status = -1;
 };
+
+std::string why_it_failed(const HelperEnd& end)
+{
+    if (!end.problem.empty()) {
+        return end.problem;
+    }
+    const auto* const known = std::find_if(kHarmless.begin(), kHarmless.end(), [&end](std::string_view phrase) {
+        return end.output.find(phrase) != std::string::npos;
+    });
+    if (known != kHarmless.end()) {
+        return std::string{*known};
+    }
+    if (end.status >= 0 && WIFSIGNALED(end.status)) {
+        return fmt::format("ended by signal {}", WTERMSIG(end.status));
+    }
+    return fmt::format("exit status {}", end.status >= 0 ? WEXITSTATUS(end.status) : end.status);
+}
 
 /// A process that was killed. It may still be in the kernel for long, in a file system that hangs: the loop does not
 /// wait for that.
@@ -65,7 +90,7 @@ public:
             output_.emplace(loop, socket_.get(), EPOLLIN, [this](std::uint32_t) { (void)read_some(); });
         } catch (const std::system_error& error) {
             ::kill(pid, SIGKILL); // its end is told in any case
-            output_text_ = error.what();
+            problem_ = error.what();
         }
     }
 
@@ -88,11 +113,12 @@ private:
     {
         std::array<char, 4096> buffer{};
         const auto got = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+        const bool is_over = got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
         if (got > 0 && output_text_.size() + static_cast<std::size_t>(got) <= kMaxOutput) {
             output_text_.append(buffer.data(), static_cast<std::size_t>(got));
-            return true;
         }
-        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+        ::explicit_bzero(buffer.data(), buffer.size()); // the secret may have been in it
+        if (is_over) {
             output_.reset(); // else the hang-up would be told again and again
         }
         return got > 0; // what is too long is thrown away, and will not parse
@@ -103,12 +129,13 @@ private:
         pid_ = -1; // reaped
         while (read_some()) {
         }
-        ended_.setter().set(HelperEnd{std::move(output_text_), status});
+        ended_.setter().set(HelperEnd{std::move(output_text_), std::move(problem_), status});
     }
 
     UniqueFd socket_;
     int pid_;
     std::string output_text_;
+    std::string problem_;
     OneShot<HelperEnd> ended_;
     ChildSource child_;
     std::optional<IoSource> output_;
@@ -160,7 +187,9 @@ Task<Result<Credential>> ask(EventLoop& loop, std::string program, std::string k
     if (end.output.find("credentials not found") != std::string::npos) {
         co_return Credential{};
     }
-    co_return fail(ErrorKind::kDenied, fmt::format("{}: failed: {}", program, printable(trim(end.output))));
+    co_return fail(
+        ErrorKind::kDenied, fmt::format("{}: failed ({}); run it by hand to see why", program, why_it_failed(end))
+    );
 }
 
 } // namespace

@@ -44,6 +44,11 @@ public:
     /// Whether the last look found the limits passed.
     [[nodiscard]] bool is_low() const noexcept { return low_; }
 
+    /// A write that was admitted has failed: the file system may have allocated blocks for it that were never written.
+    void note_failed_write() noexcept { has_failed_write_ = true; }
+
+    [[nodiscard]] bool has_failed_write() const noexcept { return has_failed_write_; }
+
     /// Writes that were refused.
     [[nodiscard]] std::uint64_t refused() const noexcept { return refused_; }
 
@@ -58,6 +63,7 @@ private:
     std::uint64_t admitted_ SLUICE_GUARDED_BY(mutex_) = 0; // since then
     bool has_looked_ SLUICE_GUARDED_BY(mutex_) = false;
     std::atomic<bool> low_ = false;
+    std::atomic<bool> has_failed_write_ = false;
     std::atomic<std::uint64_t> refused_ = 0;
 };
 

@@ -27,6 +27,8 @@ Result<CaStore> CaStore::load(const std::filesystem::path& bundle)
             )
         );
     }
+    // As libcurl sets them on a store of its own: an authority between, or the server's own certificate, is enough.
+    X509_STORE_set_flags(store.get(), X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST);
     return CaStore{std::move(store)};
 }
 

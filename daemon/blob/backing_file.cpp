@@ -84,6 +84,9 @@ Result<void> BackingFile::write(std::uint64_t offset, std::span<const std::byte>
         if (written) {
             is_in_one = true;
         } else if (!is_closed(written.error())) {
+            if (space_) {
+                space_->note_failed_write();
+            }
             return written;
         } else if (!is_in_one) {
             outcome = std::move(written);

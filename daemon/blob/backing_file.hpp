@@ -22,7 +22,7 @@ namespace sluice::daemon {
 /// Thread-safe; write() and missing() block for the disk, so they run on workers.
 class BackingFile {
 public:
-    /// `space` is asked before each write; null: nobody limits them.
+    /// `space` is asked before each write, and told of one that fails; null: nobody limits them.
     explicit BackingFile(std::shared_ptr<protocol::Space> space) : space_{std::move(space)} {}
 
     /// Begins a new generation(): what was known of the file may not be true of this handle.

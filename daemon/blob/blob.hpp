@@ -75,7 +75,8 @@ public:
 
     [[nodiscard]] const BlobFiller& filler() const noexcept { return *filler_; }
 
-    /// How many bytes of it are in the backing file. Walks the file at most once, however often it is asked.
+    /// How many bytes of it are in the backing file. Walks the file once, however often it is asked; with more than
+    /// 4096 holes, once after each change.
     [[nodiscard]] Task<Result<std::uint64_t>> stored_bytes();
 
 private:

@@ -12,6 +12,9 @@ namespace {
 /// 64 KiB of memory a blob.
 constexpr std::size_t kMostHoles = 4096;
 
+/// What comes into doubt while a worker asks the file is asked for again, but not for ever.
+constexpr unsigned kMostRounds = 3;
+
 Result<std::vector<ByteRange>> holes_in(const BackingFile& file, const std::vector<ByteRange>& ranges)
 {
     std::vector<ByteRange> all;
@@ -55,6 +58,24 @@ Task<Result<std::uint64_t>> StoredBytes::get()
 
 Task<Result<std::uint64_t>> StoredBytes::ask()
 {
+    for (unsigned round = 0; round < kMostRounds && !unknown_.empty(); ++round) {
+        auto look = look_into_file();
+        const auto looked = co_await std::move(look);
+        if (!looked) {
+            co_return fail(looked.error());
+        }
+    }
+    const auto stored = count();
+    const bool is_all_known = unknown_.empty(); // else somebody doubts some of it again already
+    limit_memory();
+    if (is_all_known && !unknown_.empty()) {
+        sum_ = stored;
+    }
+    co_return stored;
+}
+
+Task<Result<void>> StoredBytes::look_into_file()
+{
     const auto asked = std::exchange(unknown_, {});
     is_asking_ = true;
     auto job = [file = file_, ranges = asked.ranges()] { return holes_in(*file, ranges); };
@@ -74,18 +95,17 @@ Task<Result<std::uint64_t>> StoredBytes::ask()
     for (const auto& range : written.ranges()) {
         missing_.remove(range);
     }
-    const auto stored = count();
-    const bool is_all_known = unknown_.empty(); // else somebody doubts some of it again already
-    limit_memory();
-    if (is_all_known && !unknown_.empty()) {
-        sum_ = stored;
-    }
-    co_return stored;
+    co_return Result<void>{};
 }
 
 std::uint64_t StoredBytes::count() const
 {
-    return size_ - std::min(size_, missing_.size()); // the last block counts as whole
+    if (unknown_.empty()) {
+        return size_ - std::min(size_, missing_.size()); // the last block counts as whole
+    }
+    auto lacks = missing_;
+    std::for_each(unknown_.ranges().begin(), unknown_.ranges().end(), [&lacks](ByteRange range) { lacks.add(range); });
+    return size_ - std::min(size_, lacks.size());
 }
 
 void StoredBytes::limit_memory()

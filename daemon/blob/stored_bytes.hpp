@@ -36,7 +36,11 @@ public:
 
 private:
     [[nodiscard]] Task<Result<std::uint64_t>> ask();
+    [[nodiscard]] Task<Result<void>> look_into_file();
+
+    /// What is not known counts as missing.
     [[nodiscard]] std::uint64_t count() const;
+
     void limit_memory();
 
     EventLoop& loop_;

@@ -5,8 +5,10 @@
 
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 #include <thread>
 
 namespace sluice::daemon {
@@ -15,6 +17,11 @@ namespace {
 using ::testing::HasSubstr;
 
 class DaemonTest : public test::FdLeakTest {};
+
+std::string last_note(const World& world)
+{
+    return cache::CacheDir::open(world.config.dir)->last_note();
+}
 
 TEST_F(DaemonTest, AnImageIsRegisteredOpenedAndRead)
 {
@@ -189,7 +196,6 @@ TEST_F(DaemonTest, BadRequestsAreAnsweredWithWhatIsWrong)
 
 TEST_F(DaemonTest, OnlyAnOrderlyStopIsNotedAsClean)
 {
-    const auto last_note = [](const World& world) { return cache::CacheDir::open(world.config.dir)->last_note(); };
     World killed;
     killed.start();
     killed.stop(); // as far as the cache can tell
@@ -214,7 +220,7 @@ TEST_F(DaemonTest, OnlyAnOrderlyStopIsNotedAsClean)
     EXPECT_GT(full.daemon->counters().write_failures, 0U);
     full.daemon->stop(0);
     full.stop();
-    EXPECT_EQ(last_note(full), "in use") << "writes that failed may have left blocks that were never written";
+    EXPECT_EQ(last_note(full), "clean") << "what was refused was not written at all";
 
     World stopped;
     stopped.start();
@@ -222,6 +228,27 @@ TEST_F(DaemonTest, OnlyAnOrderlyStopIsNotedAsClean)
     stopped.daemon->stop(0);
     stopped.stop();
     EXPECT_EQ(last_note(stopped), "clean");
+}
+
+TEST_F(DaemonTest, AWriteThatFailedIsNotNotedAsClean)
+{
+    World world;
+    const auto report = world.publish("good.key");
+    world.start();
+    ASSERT_TRUE(test::run_until(world.loop, [&] { return world.daemon->is_cache_sound(); }));
+    ASSERT_EQ(world.add_image().first, 200);
+    const auto object = world.open(world.cookie_of(report.layers[0]));
+    auto* const handler = ::signal(SIGXFSZ, SIG_IGN);
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+    const rlimit small{1'000'000, before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+    EXPECT_NE(world.read(object, {2'097'152, 2'101'248}), 0);
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+    ::signal(SIGXFSZ, handler);
+    world.daemon->stop(0);
+    world.stop();
+    EXPECT_EQ(last_note(world), "in use") << "it may have left blocks that were never written";
 }
 
 TEST_F(DaemonTest, WhatACrashHasLeftUnwrittenIsFetchedAfterTheNextStart)

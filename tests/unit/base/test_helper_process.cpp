@@ -3,6 +3,7 @@
 #include "base/unique_fd.hpp"
 #include "tests/support/loop_fixture.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -11,8 +12,11 @@
 #include <gmock/gmock.h>
 #include <iterator>
 #include <string>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <vector>
 
 namespace sluice {
 namespace {
@@ -75,6 +79,69 @@ TEST_F(HelperProcessTest, ItHasNoDescriptorButThoseGiven)
     ASSERT_TRUE(leak);
     EXPECT_EQ(output_of("for i in /proc/$$/fd/*; do readlink $i; done | grep -c passwd"), "0\n");
     EXPECT_EQ(output_of("readlink /proc/$$/fd/0 /proc/$$/fd/2"), "/dev/null\n/dev/null\n");
+}
+
+TEST_F(HelperProcessTest, WithoutEnoughDescriptorsItIsNotStartedRatherThanGivenOurs)
+{
+    std::array<int, 2> ends{-1, -1};
+    ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK), 0);
+    const UniqueFd ours{kAdoptFd, ends[0]}; // does not wait: what the helper has printed is there when it has ended
+    const UniqueFd theirs{kAdoptFd, ends[1]};
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    const rlimit few{64, before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+    std::vector<UniqueFd> all;
+    for (int fd = 0; (fd = ::fcntl(theirs.get(), F_DUPFD_CLOEXEC, 0)) >= 0;) {
+        all.emplace_back(kAdoptFd, fd);
+    }
+    const auto most = all.size();
+    ASSERT_GT(most, 12U);
+    unsigned started = 0;
+    unsigned refused = 0;
+    for (int spare = 2; spare < 12; ++spare) {
+        all.resize(most - static_cast<std::size_t>(spare));
+        const auto pid = start_helper({{"sh", "-c", "echo secret"}, {"PATH=/usr/bin:/bin"}, -1, theirs.get()});
+        if (pid) {
+            ++started;
+            ::waitpid(*pid, nullptr, 0);
+            std::array<char, 64> text{};
+            EXPECT_EQ(::read(ours.get(), text.data(), text.size()), 7) << "with " << spare << " descriptors";
+        } else {
+            ++refused;
+            EXPECT_EQ(pid.error().code(), EMFILE) << spare;
+        }
+    }
+    EXPECT_GT(started, 0U);
+    EXPECT_GT(refused, 0U);
+    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+TEST_F(HelperProcessTest, ItHasStandardDescriptorsThoughWeHaveNone)
+{
+    std::array<UniqueFd, 3> kept;
+    for (int i = 0; i < 3; ++i) {
+        kept[static_cast<std::size_t>(i)] = UniqueFd{kAdoptFd, ::fcntl(i, F_DUPFD_CLOEXEC, 3)};
+    }
+    const UniqueFd file{kAdoptFd, ::memfd_create("output", MFD_CLOEXEC)};
+    ASSERT_TRUE(file);
+    for (int i = 0; i < 3; ++i) {
+        ::close(i); // now the pipe and /dev/null come to lie there
+    }
+    const std::string script = "readlink /proc/$$/fd/0; readlink /proc/$$/fd/2";
+    const auto pid = start_helper({{"sh", "-c", script}, {"PATH=/usr/bin:/bin"}, -1, file.get()});
+    if (pid) {
+        ::waitpid(*pid, nullptr, 0);
+    }
+    for (int i = 0; i < 3; ++i) {
+        ::dup2(kept[static_cast<std::size_t>(i)].get(), i);
+    }
+    ASSERT_TRUE(pid) << pid.error().text();
+    std::array<char, 256> text{};
+    const auto got = ::pread(file.get(), text.data(), text.size(), 0);
+    EXPECT_EQ(
+        (std::string{text.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0))}), "/dev/null\n/dev/null\n"
+    );
 }
 
 TEST_F(HelperProcessTest, SignalsReachItThoughOursAreBlocked)

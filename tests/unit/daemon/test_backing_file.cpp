@@ -133,9 +133,26 @@ TEST_F(BackingFileTest, BelowTheStopLimitsNothingIsWrittenWhoeverAsks)
     EXPECT_TRUE(space->is_low());
     EXPECT_EQ(space->refused(), 1U);
     EXPECT_TRUE(one->present().empty());
+    EXPECT_FALSE(space->has_failed_write()) << "nothing was written";
     full = false;
     EXPECT_TRUE(limited.write(0, block().bytes()));
     EXPECT_FALSE(space->is_low());
+}
+
+TEST_F(BackingFileTest, OnlyWhatTheFileSystemHasFailedCountsAsAFailedWrite)
+{
+    const auto look = [](const std::string&, struct statvfs&) { return -EIO; }; // admits
+    const auto space = std::make_shared<protocol::Space>("/cache", CacheLimits{}, look);
+    BackingFile file{space};
+    EXPECT_FALSE(file.write(0, block().bytes())) << "it is not open";
+    const auto one = handle();
+    file.attach(one);
+    one->fail_writes(Error{ErrorKind::kCancelled, "the object was closed", ESTALE});
+    EXPECT_FALSE(file.write(0, block().bytes()));
+    EXPECT_FALSE(space->has_failed_write());
+    one->fail_writes(Error::from_errno(EIO, "write"));
+    EXPECT_FALSE(file.write(0, block().bytes()));
+    EXPECT_TRUE(space->has_failed_write());
 }
 
 } // namespace

@@ -3,6 +3,7 @@
 #include "tests/support/fake_blob.hpp"
 #include "tests/support/loop_fixture.hpp"
 
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -34,6 +35,30 @@ protected:
     {
         const auto bytes = test::run_task(loop_, presence_.stored_bytes());
         EXPECT_TRUE(bytes && *bytes);
+        return **bytes / kBlockSize;
+    }
+
+    /// In blocks, where `meanwhile` happens while the worker has its answer and keeps it.
+    [[nodiscard]] std::uint64_t stored_with(const std::function<void()>& meanwhile)
+    {
+        handle_->pause_looks();
+        const auto before = handle_->looks();
+        std::optional<Result<std::uint64_t>> bytes;
+        TaskScope tasks{loop_};
+
+        struct Collect {
+            static Task<void> into(std::optional<Result<std::uint64_t>>& out, Task<Result<std::uint64_t>> task)
+            {
+                auto outcome = co_await task;
+                out = std::move(outcome);
+            }
+        };
+
+        tasks.spawn(Collect::into(bytes, presence_.stored_bytes()));
+        EXPECT_TRUE(test::run_until(loop_, [&] { return handle_->looks() > before; }));
+        meanwhile();
+        handle_->go_on();
+        EXPECT_TRUE(test::run_until(loop_, [&] { return bytes.has_value(); }) && *bytes);
         return **bytes / kBlockSize;
     }
 
@@ -71,26 +96,30 @@ TEST_F(StoredBytesTest, WhatIsDoubtedIsAskedForAgain)
 
 TEST_F(StoredBytesTest, WhatIsWrittenWhileAWorkerAsksIsCounted)
 {
-    handle_->pause_looks(); // the worker has its answer, and keeps it
-    const auto before = handle_->looks();
-    std::optional<Result<std::uint64_t>> bytes;
-    TaskScope tasks{loop_};
-
-    struct Collect {
-        static Task<void> into(std::optional<Result<std::uint64_t>>& out, Task<Result<std::uint64_t>> task)
-        {
-            auto outcome = co_await task;
-            out = std::move(outcome);
-        }
-    };
-
-    tasks.spawn(Collect::into(bytes, presence_.stored_bytes()));
-    ASSERT_TRUE(test::run_until(loop_, [&] { return handle_->looks() > before; }));
-    put_and_tell(7, 9);
-    handle_->go_on();
-    ASSERT_TRUE(test::run_until(loop_, [&] { return bytes.has_value(); }));
-    EXPECT_EQ(**bytes / kBlockSize, 2U);
+    EXPECT_EQ(stored_with([this] { put_and_tell(7, 9); }), 2U);
     EXPECT_EQ(stored(), 2U);
+}
+
+TEST_F(StoredBytesTest, HolesThatAreForgottenWhileAWorkerAsksAreNotCountedAsStored)
+{
+    for (std::uint64_t hole = 0; hole < 4095; ++hole) { // and the rest is the last hole of those that are remembered
+        put(2 * hole + 1, 2 * hole + 2);
+    }
+    EXPECT_EQ(stored(), 4095U);
+    presence_.invalidate({0, kBlockSize});
+    EXPECT_EQ(stored_with([this] { put_and_tell(9000, 9001); }), 4096U);
+}
+
+TEST_F(StoredBytesTest, WhatComesIntoDoubtWhileAWorkerAsksIsAskedForAgain)
+{
+    put(0, 8);
+    EXPECT_EQ(
+        stored_with([this] {
+            put(100, 200);
+            presence_.invalidate({0, kBlocks * kBlockSize});
+        }),
+        108U
+    );
 }
 
 TEST_F(StoredBytesTest, AFileInVeryManyPiecesIsAskedAgainWhenItHasChanged)

@@ -196,6 +196,18 @@ TEST_F(CredentialHelper, ThatFailsIsNamed)
     EXPECT_EQ(ask().error().kind(), ErrorKind::kDenied);
 }
 
+TEST_F(CredentialHelper, ThatFailsIsNotQuoted)
+{
+    write_helper(R"(echo '{"Username":"u","Secret":"hunter2"}'; exit 3)");
+    const auto failed = ask();
+    ASSERT_FALSE(failed);
+    EXPECT_THAT(failed.error().text(), AllOf(HasSubstr("exit status 3"), Not(HasSubstr("hunter2"))));
+    write_helper("echo 'hunter2: no credentials server URL'; exit 1");
+    EXPECT_THAT(ask().error().text(), AllOf(HasSubstr("(no credentials server URL)"), Not(HasSubstr("hunter2"))));
+    write_helper("kill -9 $$");
+    EXPECT_THAT(ask().error().text(), HasSubstr("ended by signal 9"));
+}
+
 TEST_F(CredentialHelper, ThatIsMissingIsNamed)
 {
     const auto asked = ask();
