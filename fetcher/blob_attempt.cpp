@@ -86,6 +86,7 @@ Task<Result<RangeReply>> BlobAttempt::send()
     if (at_registry_ && authorization_.empty()) {
         authorization_ = co_await tools_.session.authorizer().header(scope_);
     }
+    asked_ = tools_.session.options().now();
     auto sent = at_registry_ ? authorization_ : std::string{};
     sent_token_ = !sent.empty();
     auto reply = co_await request(std::move(sent));
@@ -126,7 +127,7 @@ Error BlobAttempt::failed(const Error& error)
         return error;
     }
     const auto& registry = job_.repository.registry;
-    tools_.habits.ignored(registry, tools_.session.options().now());
+    tools_.habits.ignored(registry, asked_, tools_.session.options().now());
     // It may have been a slip; the next try shows.
     const bool is_habit = tools_.habits.ignores(registry, tools_.session.options().now());
     return is_habit ? error : Error{ErrorKind::kTransient, error.text()};

@@ -66,6 +66,7 @@ private:
     Origin home_;
     Network home_network_ = Network::kPublic;
     std::string authorization_;
+    TimePoint asked_;         ///< when the latest request was made
     bool at_registry_ = true; ///< of the latest request
     bool sent_token_ = false; ///< with it
     unsigned hops_ = 0;

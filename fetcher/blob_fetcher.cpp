@@ -84,6 +84,7 @@ Task<Result<RangeReply>> BlobFetcher::one_try(BlobJob& job, ChunkSink& sink, Cou
     std::optional<Patience::Hold> hold{std::in_place, course.patience};
     if (job.terms.note != nullptr) {
         job.terms.note->asked = false;
+        job.terms.note->retry_after.reset();
     }
     auto host = job.repository.registry;
     // For one try: who waits for the next holds none.

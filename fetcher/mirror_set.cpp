@@ -111,6 +111,9 @@ Task<Result<void>> MirrorSet::fetch(
     job.known = job.repositories.size();
     Relay relay{sink, range, job.patience};
     auto outcome = co_await rotate(job, relay);
+    if (!outcome && terms.note != nullptr) {
+        terms.note->retry_after = job.retry_after;
+    }
     co_return outcome;
 }
 

@@ -35,6 +35,7 @@ public:
     /// As BlobSource::fetch(), from whichever of `repositories` (in order of preference) has it. Errors: of a single
     /// repository its own; kCorrupt at once when each of several repositories has been blamed twice for all of `range`
     /// within a second; kNotFound (kDenied) when all say so; kTimeout at the deadline, with what the last one said.
+    /// Of the terms' note only `retry_after` is filled in, on failure: the least that was wished for in the last round.
     [[nodiscard]] Task<Result<void>> fetch(
         std::vector<std::string> repositories,
         Digest digest,

@@ -10,10 +10,15 @@ constexpr milliseconds kBelievedFor{1000}; // as long as any failure is remember
 
 } // namespace
 
-void RangeHabits::ignored(const std::string& registry, TimePoint now)
+void RangeHabits::ignored(const std::string& registry, TimePoint asked, TimePoint now)
 {
     auto& record = records_[registry];
-    record.in_a_row = record.until > now ? record.in_a_row + 1 : 1;
+    const bool is_forgotten = record.in_a_row == 0 || record.until <= now;
+    if (!is_forgotten && asked < record.counted) {
+        return;
+    }
+    record.in_a_row = is_forgotten ? 1 : record.in_a_row + 1;
+    record.counted = now;
     record.until = now + kBelievedFor;
 }
 

@@ -13,7 +13,9 @@ namespace sluice::fetcher {
 /// Not thread-safe.
 class RangeHabits {
 public:
-    void ignored(const std::string& registry, TimePoint now);
+    /// It has not, for what it was asked at `asked`. Of those who had asked before it last slipped nobody counts: one
+    /// bad moment may meet many of them.
+    void ignored(const std::string& registry, TimePoint asked, TimePoint now);
 
     /// It has sent a range as asked for.
     void kept(const std::string& registry) { records_.erase(registry); }
@@ -23,6 +25,7 @@ public:
 private:
     struct Record {
         unsigned in_a_row = 0;
+        TimePoint counted; ///< when the last of them was
         TimePoint until;
     };
 

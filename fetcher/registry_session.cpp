@@ -72,7 +72,7 @@ Result<milliseconds> RegistrySession::next_try(
         return fail(error);
     }
     const auto left = deadline.remaining();
-    if (retry_after && std::max(*delay, *retry_after) >= left) { // there is no use in asking before
+    if (retry_after && *retry_after >= left) { // there is no use in asking before
         const auto seconds = std::chrono::ceil<std::chrono::seconds>(*retry_after).count();
         return fail(
             ErrorKind::kTimeout,
@@ -80,10 +80,10 @@ Result<milliseconds> RegistrySession::next_try(
         );
     }
     if (*delay >= left) {
-        delay = left / 2; // the last tries come closer together
-        if (*delay < options_.retry.first) {
+        if (left / 2 < options_.retry.first) {
             return fail(ErrorKind::kTimeout, error.text() + ", until the deadline");
         }
+        delay = std::max(left / 2, retry_after.value_or(milliseconds{0})); // the last tries come closer together
     }
     ++counters_.retries;
     return *delay;

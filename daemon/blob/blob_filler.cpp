@@ -210,66 +210,10 @@ void BlobFiller::start_known(ByteRange range, const std::vector<ByteRange>& miss
     }
 }
 
-Task<void> BlobFiller::run_fetch(ByteRange range, fetcher::FetchTerms terms)
-{
-    auto outcome = co_await fetch_rest(range, terms);
-    // Whoever joined this fetch later may wait longer than it was meant to take.
-    while (!outcome && ended_by(outcome.error(), terms.deadline)) {
-        const auto later = longest_wait(range, terms.deadline);
-        if (!later) {
-            break;
-        }
-        terms = fetcher::FetchTerms{*later};
-        outcome = co_await fetch_rest(range, terms);
-    }
-    // Bytes that do not match may have been hurt on the way: each repository gets one more chance for them, and for no
-    // others. The mirrors know whom to ask next.
-    auto rounds = 2 * blob_.repositories.size();
-    while (!outcome && outcome.error().kind() == ErrorKind::kCorrupt && !terms.deadline.passed() && --rounds > 0) {
-        log::warning("blob {}: {}; fetching it once more", blob_.digest.to_string(), outcome.error().text());
-        auto again = co_await fetch_rest(range, terms);
-        if (again || again.error().kind() != ErrorKind::kCorrupt) {
-            outcome = std::move(again);
-        }
-    }
-    if (!outcome) { // else all has landed, and what is in flight there by now is another fetch's
-        for (const auto& rest : in_flight_.inside(range)) {
-            gave_up(rest, outcome.error());
-        }
-    }
-}
-
-std::optional<Deadline> BlobFiller::longest_wait(ByteRange range, Deadline beyond) const
-{
-    std::optional<Deadline> longest;
-    for (const auto& waiting : reads_) { // in the order of their deadlines
-        if (waiting.wanted.overlaps(range) && waiting.deadline.when() > beyond.when()) {
-            longest = waiting.deadline;
-        }
-    }
-    return longest;
-}
-
 Urgency BlobFiller::urgency_of(ByteRange range, Urgency otherwise) const
 {
     const bool demanded = std::ranges::any_of(reads_, [range](const Waiting& w) { return w.wanted.overlaps(range); });
     return demanded ? Urgency::kDemand : otherwise;
-}
-
-Task<Result<void>> BlobFiller::fetch_rest(ByteRange range, fetcher::FetchTerms terms)
-{
-    Result<void> outcome;
-    for (const auto& rest : in_flight_.inside(range)) {
-        auto fetched = co_await fetch_.fetch(rest, terms);
-        if (fetched) {
-            continue;
-        }
-        outcome = std::move(fetched);
-        if (outcome.error().kind() != ErrorKind::kCorrupt) {
-            break; // bytes that do not match say nothing of the others
-        }
-    }
-    co_return outcome;
 }
 
 void BlobFiller::note(ByteRange range, const Error& why)

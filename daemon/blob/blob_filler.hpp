@@ -108,6 +108,8 @@ private:
     Task<void> run_fetch(ByteRange range, fetcher::FetchTerms terms);
     Task<Result<void>> fetch_rest(ByteRange range, fetcher::FetchTerms terms);
     [[nodiscard]] std::optional<Deadline> longest_wait(ByteRange range, Deadline beyond) const;
+    /// Tells the READs that wait for some of `range`, and not beyond `until`: asking before then is of no use.
+    void refuse(ByteRange range, Deadline until, const Error& why);
     [[nodiscard]] Urgency urgency_of(ByteRange range, Urgency otherwise) const;
 
     void landed(ByteRange range, std::uint64_t generation);

@@ -92,7 +92,7 @@ BlobTree::~BlobTree()
     services_.tree_budget.forget(*this);
 }
 
-Task<Result<void>> BlobTree::prepare(ByteRange data, Deadline deadline)
+Task<Result<void>> BlobTree::prepare(ByteRange data, fetcher::FetchTerms terms)
 {
     for (int level = 0; level < kMostLevels; ++level) {
         const auto runs = tree_.missing_for(data, kLeafRun);
@@ -102,7 +102,7 @@ Task<Result<void>> BlobTree::prepare(ByteRange data, Deadline deadline)
         }
         // One after the other: the runs of one level lie next to each other, and there is rarely more than one.
         for (const auto& run : runs) {
-            auto loaded = co_await load_shared(run, deadline);
+            auto loaded = co_await load_shared(run, terms);
             if (!loaded) {
                 co_return fail(loaded.error(), fmt::format("hash tree of blob {}", blob_.digest.to_string()));
             }
@@ -111,28 +111,39 @@ Task<Result<void>> BlobTree::prepare(ByteRange data, Deadline deadline)
     co_return fail(ErrorKind::kInternal, fmt::format("hash tree of blob {} is too deep", blob_.digest.to_string()));
 }
 
-Task<Result<void>> BlobTree::load_shared(trust::TreeRun run, Deadline deadline)
+Task<Result<void>> BlobTree::load_shared(trust::TreeRun run, fetcher::FetchTerms terms)
 {
+    std::optional<Deadline> begin;
     for (;;) {
         bool own = false;
-        auto start = [this, run, deadline, &own] {
+        auto start = [this, run, deadline = terms.deadline, begin, &own] {
             own = true; // called, if at all, before the run below suspends
-            return load_until(run, deadline);
+            return load_until(run, deadline, begin);
         };
         const RunKey key{run.level, run.first};
         auto loaded = co_await loading_.run(key, std::move(start));
         // Only somebody else's deadline is a reason to begin anew: all other failures would come again, to each of us.
-        if (loaded.outcome || own || !loaded.late || deadline.passed()) {
+        if (loaded.outcome || own || !loaded.again || loaded.again->when() >= terms.deadline.when()) {
+            if (loaded.again && terms.note != nullptr) {
+                terms.note->retry_after = loaded.again->remaining();
+            }
             co_return std::move(loaded.outcome);
         }
+        begin = loaded.again;
     }
 }
 
-Task<BlobTree::Loaded> BlobTree::load_until(trust::TreeRun run, Deadline deadline)
+Task<BlobTree::Loaded> BlobTree::load_until(trust::TreeRun run, Deadline deadline, std::optional<Deadline> begin)
 {
-    auto outcome = co_await load(run, deadline);
-    const bool late = !outcome && ended_by(outcome.error(), deadline);
-    Loaded loaded{std::move(outcome), late};
+    if (begin && !begin->passed()) { // here, so that whoever comes meanwhile waits for this load and begins none
+        co_await sleep_for(services_.loop, begin->remaining() + milliseconds{1});
+    }
+    fetcher::FetchNote note;
+    fetcher::FetchTerms terms{deadline};
+    terms.note = &note;
+    auto outcome = co_await load(run, terms);
+    const auto again = outcome ? std::nullopt : next_chance(outcome.error(), terms);
+    Loaded loaded{std::move(outcome), again};
     co_return loaded;
 }
 
@@ -165,7 +176,7 @@ Task<bool> BlobTree::load_from_disk(trust::TreeRun run)
     co_return true;
 }
 
-Task<Result<void>> BlobTree::load(trust::TreeRun run, Deadline deadline)
+Task<Result<void>> BlobTree::load(trust::TreeRun run, fetcher::FetchTerms terms)
 {
     const bool kept = co_await load_from_disk(run);
     if (kept) {
@@ -174,19 +185,18 @@ Task<Result<void>> BlobTree::load(trust::TreeRun run, Deadline deadline)
     // As often as the mirrors still have somebody to ask; who sends wrong bytes is asked last from then on.
     auto rounds = 2 * blob_.repositories.size();
     for (;;) {
-        auto loaded = co_await fetch(run, deadline);
-        if (loaded || loaded.error().kind() != ErrorKind::kCorrupt || deadline.passed() || --rounds == 0) {
+        auto loaded = co_await fetch(run, terms);
+        if (loaded || loaded.error().kind() != ErrorKind::kCorrupt || terms.deadline.passed() || --rounds == 0) {
             co_return loaded;
         }
     }
 }
 
-Task<Result<void>> BlobTree::fetch(trust::TreeRun run, Deadline deadline)
+Task<Result<void>> BlobTree::fetch(trust::TreeRun run, fetcher::FetchTerms terms)
 {
     const ByteRange range{blob_.tree_offset + run.bytes.begin(), blob_.tree_offset + run.bytes.end()};
     CollectSink sink{range.size()};
     auto repositories = blob_.repositories;
-    const fetcher::FetchTerms terms{deadline};
     auto fetched =
         co_await services_.mirrors.fetch(std::move(repositories), blob_.digest, blob_.blob_size, range, sink, terms);
     if (!fetched) {

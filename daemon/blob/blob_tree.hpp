@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -32,8 +33,8 @@ public:
     ~BlobTree();
 
     /// Until `data` (block-aligned, inside [0, erofs_size)) can be proved. Concurrent callers share each load, and each
-    /// has its own deadline.
-    [[nodiscard]] Task<Result<void>> prepare(ByteRange data, Deadline deadline);
+    /// has its own deadline. Of the terms' note only `retry_after` is filled in, on failure.
+    [[nodiscard]] Task<Result<void>> prepare(ByteRange data, fetcher::FetchTerms terms);
 
     /// The digests of the blocks of `data`, for a worker. Precondition: prepare() has succeeded for it in this turn of
     /// the loop, or the result says that it has to be prepared again (the budget has dropped it meanwhile).
@@ -51,13 +52,14 @@ private:
     /// What whoever shares a load is told.
     struct Loaded {
         Result<void> outcome;
-        bool late = false; ///< it was the deadline of whoever began the load that ended it
+        /// Set when it was the deadline of whoever began the load that ended it: when to begin another.
+        std::optional<Deadline> again;
     };
 
-    Task<Result<void>> load_shared(trust::TreeRun run, Deadline deadline);
-    Task<Loaded> load_until(trust::TreeRun run, Deadline deadline);
-    Task<Result<void>> load(trust::TreeRun run, Deadline deadline);
-    Task<Result<void>> fetch(trust::TreeRun run, Deadline deadline);
+    Task<Result<void>> load_shared(trust::TreeRun run, fetcher::FetchTerms terms);
+    Task<Loaded> load_until(trust::TreeRun run, Deadline deadline, std::optional<Deadline> begin);
+    Task<Result<void>> load(trust::TreeRun run, fetcher::FetchTerms terms);
+    Task<Result<void>> fetch(trust::TreeRun run, fetcher::FetchTerms terms);
     Task<bool> load_from_disk(trust::TreeRun run);
 
     FillServices& services_;

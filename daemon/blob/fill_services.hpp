@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "base/backoff.hpp"
 #include "base/clock.hpp"
 #include "base/event_loop.hpp"
 #include "base/worker_pool.hpp"
 #include "cache/fetch_planner.hpp"
 #include "cache/tree_store.hpp"
 #include "daemon/blob/counters.hpp"
+#include "fetcher/blob_source.hpp"
 #include "fetcher/mirror_set.hpp"
 #include "protocol/space.hpp"
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace sluice::daemon {
@@ -39,11 +42,19 @@ struct FillServices {
     CacheSweep* sweep = nullptr; ///< looks at each file before it is opened; null: all are in order
 };
 
-/// Whether `why` is that `deadline` came too near, and no refusal: who has more time may try again then.
-[[nodiscard]] inline bool ended_by(const Error& why, const Deadline& deadline)
+/// When there is some use in asking again, for who has more time than `terms` gave, where `why` is that their deadline
+/// came too near; nothing: it is something else. Has to be asked as soon as the fetch has ended.
+[[nodiscard]] inline std::optional<Deadline> next_chance(const Error& why, const fetcher::FetchTerms& terms)
 {
-    constexpr milliseconds kLastMoments{150}; // the last pause between tries is not taken when less is left than this
-    return why.kind() == ErrorKind::kTimeout && deadline.remaining() < kLastMoments;
+    // The fetcher gives up when less is left than two of its first pauses; some more, as we may be told late.
+    constexpr auto kLastMoments = 2 * BackoffPolicy{}.first + milliseconds{300};
+    const auto wish = terms.note == nullptr ? std::nullopt : terms.note->retry_after;
+    const auto pause = wish.value_or(milliseconds{0});
+    const auto left = terms.deadline.remaining();
+    if (why.kind() != ErrorKind::kTimeout || (left >= kLastMoments && left > pause)) {
+        return std::nullopt;
+    }
+    return Deadline::after(pause);
 }
 
 struct FillPolicy {

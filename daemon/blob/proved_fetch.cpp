@@ -26,7 +26,7 @@ ProvedFetch::ProvedFetch(
 
 Task<Result<void>> ProvedFetch::fetch(ByteRange range, fetcher::FetchTerms terms)
 {
-    auto prepared = co_await tree_.prepare(range, terms.deadline);
+    auto prepared = co_await tree_.prepare(range, terms);
     if (!prepared) {
         co_return prepared;
     }

@@ -49,6 +49,9 @@ FakeSource::fetch(fetcher::BlobLocation blob, ByteRange range, fetcher::ChunkSin
     }
     if (fault) {
         if (auto error = fault(blob, range)) {
+            if (terms.note != nullptr) {
+                terms.note->retry_after = retry_after;
+            }
             co_return fail(std::move(*error));
         }
     }

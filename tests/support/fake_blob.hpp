@@ -51,6 +51,7 @@ public:
 
     /// Asked before each fetch; an error is its outcome.
     std::function<std::optional<Error>(const fetcher::BlobLocation&, ByteRange)> fault;
+    std::optional<milliseconds> retry_after; ///< what the registry wishes when it fails a fetch
     /// May change the bytes on their way.
     std::function<void(std::uint64_t offset, std::span<std::byte>)> tamper;
 

@@ -11,7 +11,10 @@ const std::vector<Moment> kAlways{Moment::kOpen, Moment::kFirstRead, Moment::kMi
 const std::vector<Moment> kReads{Moment::kFirstRead, Moment::kMiddle};
 
 constexpr Promise kBytes{};
-constexpr Promise kTimesOut{.error = ErrorKind::kTimeout, .until_deadline = true};
+/// The registry can be reached, and is asked again and again.
+constexpr Promise kTimesOut{.error = ErrorKind::kTimeout, .until_deadline = true, .least_requests = 2};
+/// No second request gets to the registry, for as long as the fault lasts.
+constexpr Promise kWaitsInVain{.error = ErrorKind::kTimeout, .until_deadline = true};
 
 constexpr Promise at_once(ErrorKind kind, std::size_t most_requests = 4)
 {
@@ -84,7 +87,7 @@ void add_network_rows(std::vector<FaultRow>& rows)
          [](FaultWorld& world, unsigned) { world.silent_names.emplace(); },
          [](FaultWorld& world) { world.silent_names.reset(); },
          [](const FaultWorld&) { return SilentNames::asked() > 0; },
-         kTimesOut,
+         kWaitsInVain,
          std::nullopt}
     );
     rows.push_back(
@@ -95,7 +98,7 @@ void add_network_rows(std::vector<FaultRow>& rows)
          [](FaultWorld& world, unsigned) { world.take_registry_away(); },
          [](FaultWorld& world) { world.bring_registry_back(); },
          [](const FaultWorld& world) { return !world.registry; },
-         kTimesOut,
+         kWaitsInVain,
          std::nullopt}
     );
     rows.push_back(
@@ -109,7 +112,7 @@ void add_network_rows(std::vector<FaultRow>& rows)
          },
          [](FaultWorld& world) { world.bring_registry_back(); },
          [](const FaultWorld& world) { return world.hole.has_value(); },
-         kTimesOut,
+         kWaitsInVain,
          std::nullopt}
     );
     rows.push_back(answer(
@@ -155,7 +158,7 @@ void add_network_rows(std::vector<FaultRow>& rows)
         [](FaultWorld& world, unsigned times) {
             script(world, times, [](FaultWorld&) { return Fault{.hold = true}; });
         },
-        kTimesOut,
+        kWaitsInVain,
         std::nullopt
     ));
 }
@@ -314,7 +317,7 @@ void add_local_rows(std::vector<FaultRow>& rows)
          },
          [](FaultWorld& world) { world.no_descriptors.reset(); },
          [](const FaultWorld& world) { return world.no_descriptors && world.registry->requests().empty(); },
-         kTimesOut,
+         kWaitsInVain,
          std::nullopt}
     );
     rows.push_back(
@@ -329,7 +332,7 @@ void add_local_rows(std::vector<FaultRow>& rows)
          },
          [](FaultWorld& world) { world.hoard.clear(); },
          [](const FaultWorld& world) { return !world.hoard.empty(); },
-         kTimesOut,
+         kWaitsInVain,
          std::nullopt}
     );
 }

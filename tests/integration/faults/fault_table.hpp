@@ -25,6 +25,8 @@ struct Promise {
     /// more than so many requests.
     bool until_deadline = false;
     std::size_t most_requests = 4;
+    /// Of one that is tried until the deadline: the registry has had so many requests at least.
+    std::size_t least_requests = 0;
 };
 
 struct FaultRow {

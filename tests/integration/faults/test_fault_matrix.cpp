@@ -72,7 +72,9 @@ protected:
         return error ? std::string{to_string(error->kind())} + ": " + error->text() : "";
     }
 
-    void expect(const Promise& promise, const std::optional<Error>& outcome, std::size_t requests)
+    void expect(
+        const Promise& promise, const std::optional<Error>& outcome, std::size_t requests, SteadyClock::duration took
+    )
     {
         if (!promise.error) {
             EXPECT_EQ(text_of(outcome), "");
@@ -80,7 +82,10 @@ protected:
         }
         ASSERT_TRUE(outcome) << "it was to fail";
         EXPECT_EQ(to_string(outcome->kind()), to_string(*promise.error)) << outcome->text();
-        if (!promise.until_deadline) {
+        if (promise.until_deadline) {
+            EXPECT_GE(requests, promise.least_requests) << "given up too early";
+            EXPECT_GE(took, FaultWorld::kShort * 3 / 4) << "told before the deadline";
+        } else {
             EXPECT_LE(requests, promise.most_requests) << "told at once, and yet asked again";
             EXPECT_EQ(world_.counters.deadline_misses, 0U);
         }
@@ -104,9 +109,11 @@ TEST_P(FaultMatrix, TheReaderGetsWhatThePagePromises)
     if (moment == Moment::kOpen) {
         ASSERT_TRUE(world_.open()) << "an OPEN needs nothing that is broken";
     }
+    const auto begun = SteadyClock::now();
     const auto outcome = world_.read(kStruck);
+    const auto took = SteadyClock::now() - begun;
     EXPECT_TRUE(row->struck(world_)) << "the fault never showed";
-    expect(promise, outcome, asked() - std::min(before, asked()));
+    expect(promise, outcome, asked() - std::min(before, asked()), took);
     row->mend(world_);
     world_.set_deadline(FaultWorld::kLong);
     EXPECT_EQ(text_of(world_.read(kStruck)), "") << "mended, and still";

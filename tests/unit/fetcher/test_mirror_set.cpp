@@ -22,6 +22,7 @@ public:
         std::uint64_t bytes = ~0ULL; ///< that it delivers before
         std::optional<ErrorKind> error;
         bool asked = true;
+        std::optional<milliseconds> retry_after{};
     };
 
     struct Asked {
@@ -49,6 +50,7 @@ public:
         }
         if (terms.note != nullptr) {
             terms.note->asked = behaviour.asked;
+            terms.note->retry_after = behaviour.retry_after;
         }
         if (behaviour.error) {
             co_return fail(*behaviour.error, blob.repository + ": scripted");
@@ -136,6 +138,25 @@ protected:
     Digest digest_;
     std::optional<MirrorSet> mirrors_;
 };
+
+TEST_F(MirrorSetTest, WhoAskedLearnsWhenTheRepositoriesWantToBeAskedAgain)
+{
+    constexpr std::chrono::hours kHour{1};
+    for (const auto& repositories : {std::vector<std::string>{"a/x"}, {"a/x", "b/x"}}) {
+        for (const auto& repository : repositories) {
+            const auto wish = repository == "a/x" ? 2 * kHour : 3 * kHour;
+            source_.scripts[repository].push_back({.bytes = 0, .error = ErrorKind::kTimeout, .retry_after = wish});
+        }
+        FetchNote note;
+        FetchTerms terms{Deadline::after(kHour)};
+        terms.note = &note;
+        NotingSink sink;
+        const auto outcome = fetch(sink, repositories, terms);
+        ASSERT_FALSE(outcome);
+        EXPECT_EQ(outcome.error().kind(), ErrorKind::kTimeout);
+        EXPECT_EQ(note.retry_after, milliseconds{2 * kHour}) << repositories.size();
+    }
+}
 
 TEST_F(MirrorSetTest, TheFirstIsAskedAndNobodyElse)
 {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "fetcher/range_habits.hpp"
 #include "tests/unit/fetcher/one_blob_fixture.hpp"
 
 #include <gmock/gmock.h>
+#include <list>
 
 namespace sluice::fetcher {
 namespace {
@@ -189,6 +191,41 @@ TEST_F(RangeFetch, OneAnswerThatIgnoresRangeSaysNothingOfTheNext)
         expect_delivered({200'704, 204'800});
     }
     EXPECT_EQ(registry->requests().size(), 15U);
+}
+
+TEST_F(RangeFetch, OneBadMomentThatMeetsManyFetchesSaysNothingOfTheNext)
+{
+    options.max_skip = 100'000;
+    constexpr int kFetches = 3;
+    registry->script("/blobs/", Fault{.ignore_range = true, .hold = true}, kFetches);
+    std::list<CollectingSink> sinks;
+    int succeeded = 0;
+    TaskScope scope{*loop};
+    for (int i = 0; i < kFetches; ++i) {
+        auto& sink = sinks.emplace_back(200'704);
+        scope.spawn(
+            count_success(source().blobs(blob.repository).fetch(blob, {200'704, 204'800}, sink, deadline()), succeeded)
+        );
+    }
+    ASSERT_TRUE(test::run_until(*loop, [&] { return registry->held() == kFetches; }));
+    registry->release();
+    ASSERT_TRUE(test::run_until(*loop, [&] { return scope.empty(); }));
+    EXPECT_EQ(succeeded, kFetches);
+}
+
+TEST(RangeHabits, AnswersToWhatWasAskedBeforeALapseWasKnownAreTheSameLapse)
+{
+    constexpr milliseconds kStep{1};
+    const TimePoint begin{std::chrono::hours{1}};
+    RangeHabits habits;
+    for (int i = 1; i <= 5; ++i) {
+        habits.ignored("r", begin, begin + i * kStep);
+    }
+    EXPECT_FALSE(habits.ignores("r", begin + 5 * kStep));
+    habits.ignored("r", begin + 5 * kStep, begin + 6 * kStep);
+    EXPECT_FALSE(habits.ignores("r", begin + 6 * kStep));
+    habits.ignored("r", begin + 6 * kStep, begin + 7 * kStep);
+    EXPECT_TRUE(habits.ignores("r", begin + 7 * kStep)) << "three, one after the other";
 }
 
 TEST_F(RangeFetch, BytesThatTrickleArriveAllTheSame)

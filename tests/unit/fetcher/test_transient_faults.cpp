@@ -8,6 +8,8 @@
 namespace sluice::fetcher {
 namespace {
 
+using std::chrono::hours;
+using std::chrono::minutes;
 using test::FakeRegistry;
 using test::Fault;
 using ::testing::ElementsAre;
@@ -111,6 +113,27 @@ TEST_F(TransientFaults, OneAttemptIsOneAttempt)
     EXPECT_EQ(registry->requests().size(), 1U);
     EXPECT_TRUE(note.asked);
     EXPECT_EQ(note.retry_after, milliseconds{7000});
+}
+
+TEST_F(TransientFaults, AShortRetryAfterIsNoReasonToGiveUpEarly)
+{
+    options.retry = {.first = milliseconds{100}, .longest = hours{2}, .tries = 1000};
+    auto& session = source().session();
+    const Error busy{ErrorKind::kTransient, "busy"};
+    constexpr unsigned kMany = 30; // the pause would be an hour or more
+    for (const auto wish : {milliseconds{0}, milliseconds{1000}}) {
+        const auto delay = session.next_try(busy, kMany, wish, Deadline::after(minutes{30}));
+        ASSERT_TRUE(delay) << delay.error().text();
+        EXPECT_GE(*delay, wish);
+        EXPECT_LE(*delay, minutes{15});
+    }
+    const auto floor = session.next_try(busy, kMany, minutes{20}, Deadline::after(minutes{30}));
+    ASSERT_TRUE(floor) << floor.error().text();
+    EXPECT_EQ(*floor, minutes{20});
+    const auto late = session.next_try(busy, kMany, minutes{31}, Deadline::after(minutes{30}));
+    ASSERT_FALSE(late);
+    EXPECT_EQ(late.error().kind(), ErrorKind::kTimeout);
+    EXPECT_THAT(late.error().text(), HasSubstr("again in 1860 s, which is after the deadline"));
 }
 
 TEST_F(TransientFaults, ProgressAndNotSizeDecidesWhereAStallTimeIsSet)
