@@ -47,8 +47,14 @@ void* cleansing_realloc(void* block, std::size_t size) noexcept
 
 } // namespace sluice
 
-// The standard library's forms for arrays and sizes all end in these, as does its nothrow one, but not AddressSanitizer's;
-// those for larger alignments stay its own.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SLUICE_DELETE_IS_THE_SANITIZERS // which brings its own
+#endif
+#endif
+#ifndef SLUICE_DELETE_IS_THE_SANITIZERS
+// The standard library's forms for arrays and sizes all end in these, as does its nothrow one, but not
+// AddressSanitizer's; those for larger alignments stay its own.
 void* operator new(std::size_t size)
 {
     for (;;) {
@@ -81,3 +87,4 @@ void operator delete(void* block, std::size_t /*size*/) noexcept
 {
     sluice::cleansing_free(block);
 }
+#endif
