@@ -311,7 +311,9 @@ Result<void> Daemon::start_all()
 
 void Daemon::stop(int code)
 {
-    ended_ = true;
+    if (std::exchange(ended_, true)) {
+        return;
+    }
     loop_.notify("STOPPING=1");
     front_ends_->stop();
     if (code == 0 && is_cache_sound()) {
@@ -326,7 +328,9 @@ void Daemon::leave(int code)
         stop(code);
         return;
     }
-    ended_ = true;
+    if (std::exchange(ended_, true)) {
+        return;
+    }
     loop_.notify("STOPPING=1");
     if (is_cache_sound()) {
         clean_stop_->hand_over();

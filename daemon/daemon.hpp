@@ -50,7 +50,8 @@ public:
     /// Opens everything and begins to serve; nothing is left running after a failure once this object is destroyed.
     [[nodiscard]] Result<void> start();
 
-    /// Stops serving for good, answers what waits, and ends the loop with `code`. What is mounted ends.
+    /// Stops serving for good, answers what waits, and ends the loop with `code`. What is mounted ends. Of this and
+    /// leave() only the first call counts.
     void stop(int code);
 
     /// As stop(), but what is mounted stays, and what waits is left to the successor; where nobody keeps descriptors

@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <utility>
 
 namespace sluice::daemon {
 
@@ -128,8 +129,8 @@ struct ControlServer::Callbacks {
             if (connection->body_too_large) {
                 return queue(mhd, {413, R"({"error":{"kind":"invalid","message":"the request's body is too large"}})"});
             }
-            if (self.leaving_ && !connection->reply) {
-                connection->reply = restarting();
+            if (self.last_words_ && !connection->reply) {
+                connection->reply = self.last_words_;
             }
             if (!connection->started && !connection->reply) {
                 connection->started = true;
@@ -191,17 +192,24 @@ ControlServer::ControlServer(EventLoop& loop, const Options& options, Handler ha
 
 ControlServer::~ControlServer()
 {
-    answer_waiting(stopping());
-    MHD_stop_daemon(daemon_);
-    if (!leaving_) {
+    if (leaving_) {
+        answer_waiting(restarting());
+    } else {
+        // Somebody may hold the listener for us until it hears that it is to be forgotten: nobody connects to that.
+        const UniqueFd listener{kAdoptFd, MHD_quiesce_daemon(daemon_)};
+        ::shutdown(listener.get(), SHUT_RDWR);
+        answer_waiting(stopping());
         ::unlink(socket_path_.c_str());
         descriptors_.forget(kSocketName);
     }
+    MHD_stop_daemon(daemon_);
 }
 
 void ControlServer::leave()
 {
-    leaving_ = true;
+    if (std::exchange(leaving_, true)) {
+        return;
+    }
     // libmicrohttpd would shut the socket down, which the successor goes on with.
     const UniqueFd listener{kAdoptFd, MHD_quiesce_daemon(daemon_)};
     answer_waiting(restarting());
@@ -209,6 +217,7 @@ void ControlServer::leave()
 
 void ControlServer::answer_waiting(const ControlReply& reply)
 {
+    last_words_ = reply; // for those, too, whose request is read in the turns below
     tasks_.cancel_all();
     source_.reset();
     timer_.reset();

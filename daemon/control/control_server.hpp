@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <sys/types.h>
 
@@ -73,6 +74,7 @@ private:
     std::string socket_path_;
     FdStore& descriptors_;
     bool leaving_ = false;
+    std::optional<ControlReply> last_words_; ///< it takes no more requests: the answer to all
     std::map<Connection*, std::unique_ptr<Connection>> connections_;
     TaskScope tasks_;
     MHD_Daemon* daemon_ = nullptr;

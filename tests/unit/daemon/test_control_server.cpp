@@ -7,12 +7,16 @@
 #include "tests/support/loop_fixture.hpp"
 #include "tests/support/temp_dir.hpp"
 
+#include <array>
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 namespace sluice::daemon {
@@ -213,6 +217,45 @@ TEST_F(ControlServerTest, WhoWaitsWhenItIsRestartedIsToldToAskAgainAndTheSuccess
     ASSERT_TRUE(test::run_until(loop, [&] { return later.has_value(); }));
     ASSERT_TRUE(*later) << later->error().text();
     EXPECT_EQ((*later)->body, R"({"path":"/later"})");
+}
+
+TEST_F(ControlServerTest, ARequestThatArrivesWithTheStopIsNotBegun)
+{
+    start();
+    const UniqueFd client{kAdoptFd, ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    socket.native().copy(address.sun_path, sizeof address.sun_path - 1);
+    const auto* generic = static_cast<const sockaddr*>(static_cast<const void*>(&address));
+    ASSERT_EQ(::connect(client.get(), generic, sizeof address), 0);
+    const auto say = [&](const std::string& path) {
+        const auto text = "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        ASSERT_EQ(::send(client.get(), text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+    };
+    std::string heard;
+    const auto hear = [&](const std::string& what) {
+        std::array<char, 4096> buffer{};
+        const auto got = ::recv(client.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+        heard.append(buffer.data(), got > 0 ? static_cast<std::size_t>(got) : 0);
+        return heard.find(what) != std::string::npos;
+    };
+    say("/quick");
+    ASSERT_TRUE(test::run_until(loop, [&] { return hear("/quick"); })) << heard;
+    say("/slow"); // over the connection that is open already; its answer would wait
+    server.reset();
+    EXPECT_TRUE(hear("sluiced is stopping")) << heard;
+    EXPECT_TRUE(waiting.empty()) << "nobody was asked";
+}
+
+TEST_F(ControlServerTest, LeavingTwiceIsLeavingOnce)
+{
+    descriptors = keeper.next_life();
+    start();
+    server->leave();
+    const test::TempDir unrelated;
+    const UniqueFd other{kAdoptFd, ::open(unrelated.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    server->leave();
+    EXPECT_GE(::fcntl(other.get(), F_GETFD), 0) << "it has the number that the listener had";
 }
 
 TEST_F(ControlServerTest, ThePermissionsOfTheSocketAreThoseThatAreAskedFor)
