@@ -66,6 +66,12 @@ int SyscallKernelIo::read_complete(int object, MessageId message)
     return ::ioctl(object, uapi::kReadComplete, id) != 0 ? -errno : 0; // NOLINT(cppcoreguidelines-pro-type-vararg)
 }
 
+off_t SyscallKernelIo::end(int object)
+{
+    const auto found = ::lseek(object, 0, SEEK_END);
+    return found < 0 ? -errno : found;
+}
+
 ssize_t SyscallKernelIo::pwrite(int object, std::span<const std::byte> data, std::uint64_t offset)
 {
     const auto written = ::pwrite(object, data.data(), data.size(), static_cast<off_t>(offset));

@@ -41,6 +41,9 @@ public:
     /// 0 or -errno; -EINVAL means that the kernel knows no such request (any more).
     [[nodiscard]] virtual int read_complete(int object, MessageId message) = 0;
 
+    /// Where the object's backing file ends; -ENOBUFS while the kernel does not have it open. Never blocks.
+    [[nodiscard]] virtual off_t end(int object) = 0;
+
     /// The next four are called from workers too.
     [[nodiscard]] virtual ssize_t pwrite(int object, std::span<const std::byte> data, std::uint64_t offset) = 0;
     /// Where the first hole at or behind `offset` begins (the end of the file is one); or -errno.
@@ -61,6 +64,7 @@ public:
     [[nodiscard]] int write(int device, std::string_view command) override;
     [[nodiscard]] Result<UniqueFd> adopt_object(int fd) override;
     [[nodiscard]] int read_complete(int object, MessageId message) override;
+    [[nodiscard]] off_t end(int object) override;
     [[nodiscard]] ssize_t pwrite(int object, std::span<const std::byte> data, std::uint64_t offset) override;
     [[nodiscard]] off_t first_hole(int object, std::uint64_t offset) override;
     [[nodiscard]] FileRun probe(int object, std::uint64_t offset, std::uint64_t length) override;

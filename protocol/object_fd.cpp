@@ -114,6 +114,13 @@ int ObjectFd::complete(MessageId message) const
     return use.fd() < 0 ? -ESTALE : io_.read_complete(use.fd(), message);
 }
 
+std::uint64_t ObjectFd::size_if_mounted() const
+{
+    const Use use{*this};
+    const auto end = use.fd() < 0 ? off_t{0} : io_.end(use.fd());
+    return end > 0 ? static_cast<std::uint64_t>(end) : 0;
+}
+
 void ObjectFd::close() noexcept
 {
     UniqueFd last;

@@ -32,6 +32,10 @@ public:
     /// READ_COMPLETE; 0 or -errno, -ESTALE after close().
     [[nodiscard]] int complete(MessageId message) const;
 
+    /// The size of the backing file where the object is mounted and only opened again, for which the kernel keeps the
+    /// file open; 0 at a first OPEN, and after close().
+    [[nodiscard]] std::uint64_t size_if_mounted() const;
+
     /// From now on every call fails with kCancelled; the descriptor closes at once, or with the last call that is in
     /// the kernel at this moment. Never blocks.
     void close() noexcept;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/open_objects.hpp"
 
+#include "base/log.hpp"
 #include "protocol/command.hpp"
 
 #include <cerrno>
@@ -48,8 +49,12 @@ int OpenObjects::send(const std::string& command)
 
 void OpenObjects::answer_open(ObjectId object, MessageId message, Result<OpenedBlob> outcome)
 {
-    const bool known = contains(object);
-    auto command = outcome ? copen_command(message, outcome->size) : fail_errno(errno_of(outcome.error()), "refused");
+    const auto at = objects_.find(object);
+    const bool known = at != objects_.end();
+    const auto mounted = known && !outcome ? at->second->size_if_mounted() : 0;
+    auto command = outcome       ? copen_command(message, outcome->size)
+                   : mounted > 0 ? copen_command(message, mounted)
+                                 : fail_errno(errno_of(outcome.error()), "refused");
     if (!known && command) {
         command = fail_errno(ESTALE, "closed before it was opened");
     }
@@ -59,9 +64,16 @@ void OpenObjects::answer_open(ObjectId object, MessageId message, Result<OpenedB
         ++stats_.open_answers_failed;
         events_.trouble(fmt::format("the kernel did not take the answer to OPEN {}: errno {}", message.value, code));
     } else {
-        ++(accepted ? stats_.opens_accepted : stats_.opens_rejected);
+        ++(accepted && outcome ? stats_.opens_accepted : stats_.opens_rejected);
     }
     if (accepted && code == 0) {
+        if (!outcome) {
+            log::warning(
+                "object {} is mounted already: what of it is in the cache can still be read, and every other read "
+                "fails with EIO, until sluiced is started again with its image registered",
+                object.value
+            );
+        }
         return;
     }
     drop(object);

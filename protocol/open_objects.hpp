@@ -37,6 +37,8 @@ public:
 
     [[nodiscard]] std::size_t size() const noexcept { return objects_.size(); }
 
+    /// The kernel would ask again at once, for ever, were the opening again of what is mounted refused. So that is
+    /// accepted, without anybody who fills it: its object stays, and the core answers its READs unfilled.
     void answer_open(ObjectId object, MessageId message, Result<OpenedBlob> outcome) override;
     /// The kernel looks for itself: where the READ has failed, it finds the hole, and its reader gets EIO.
     void answer_read(ObjectId object, MessageId message, Result<void> outcome) override;

@@ -118,8 +118,8 @@ void ObjectService::on_read(protocol::ReadRequest request)
 {
     const auto found = objects_.find(request.object);
     if (found == objects_.end()) {
-        log::warning("a read of object {}, which is not open", request.object.value);
-        return; // ~PendingRead answers
+        log::debug("a read of object {}, whose opening was refused", request.object.value);
+        return; // ~PendingRead answers: EIO for the reader
     }
     found->second->read(request.range, request.found_hole, std::move(request.pending), request.arrival);
 }

@@ -3,6 +3,8 @@
 #include "tests/integration/daemon_world.hpp"
 #include "tests/support/descriptor_keeper.hpp"
 
+#include <algorithm>
+#include <cerrno>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -61,6 +63,42 @@ TEST_F(TakeoverTest, ADeathInTheMiddleOfAReadIsNotNoticedByItsReader)
     }));
     EXPECT_EQ(reading.get(), 0);
     EXPECT_EQ(world.ask("GET", "/v1/status").second["takeovers"], 5);
+}
+
+TEST_F(TakeoverTest, WhatIsMountedOfAnImageThatIsTrustedNoMoreCanBeReadAsFarAsItIsCached)
+{
+    const auto object = world.open(World::cookie_of(layer));
+    ASSERT_EQ(world.read(object, {0, 8192}), 0);
+    world.daemon.reset();
+    world.config.trusted_keys = {{world.dir.path() / "other.pub", {}}};
+    succeed();
+    const auto opens = [this] {
+        const auto commands = world.kernel->commands();
+        return std::count_if(commands.begin(), commands.end(), [](const std::string& command) {
+            return command.rfind("copen ", 0) == 0;
+        });
+    };
+    const auto before = opens();
+    EXPECT_EQ(world.read(object, {0, 8192}), 0);
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_EQ(world.read(object, {0, layer.erofs_size}), EIO);
+    }
+    EXPECT_EQ(opens(), before + 1) << "the kernel asks only once";
+    EXPECT_EQ(world.kernel->size(object), layer.erofs_size);
+    world.daemon.reset();
+    world.config.trusted_keys = {{world.dir.path() / "good.pub", {}}};
+    succeed();
+    EXPECT_EQ(world.read(object, {0, layer.erofs_size}), 0);
+}
+
+TEST_F(TakeoverTest, OnlyTheFirstEndCounts)
+{
+    world.daemon->leave(0);
+    world.daemon->leave(1);
+    world.daemon->stop(1);
+    EXPECT_EQ(world.loop.run(), 0);
+    world.daemon.reset();
+    EXPECT_THAT(keeper.names(), IsSupersetOf({"cachefiles", "control"}));
 }
 
 TEST_F(TakeoverTest, AnEndForGoodLeavesNothing)

@@ -185,6 +185,8 @@ int FakeKernelState::copen(std::string_view arguments)
     } else if (object->state == FakeObjectState::kOpening) {
         object->state = FakeObjectState::kFailed;
         object->error = error;
+    } else if (object->state == FakeObjectState::kReopening && !object->withheld.empty()) {
+        enqueue(uapi::kOpOpen, object); // its READs wait: the kernel asks again, for ever
     }
     changed.notify_all();
     return well_formed ? 0 : -EINVAL;

@@ -202,6 +202,17 @@ int FakeKernelState::read_complete(int object, MessageId message)
     return 0;
 }
 
+off_t FakeKernelState::end(int object)
+{
+    const MutexLock lock{mutex};
+    const auto owner = by_fd(object);
+    if (!owner || (owner->state != FakeObjectState::kOpen && owner->state != FakeObjectState::kReopening)) {
+        return -ENOBUFS;
+    }
+    const auto found = ::lseek(object, 0, SEEK_END);
+    return found < 0 ? -errno : found;
+}
+
 ssize_t FakeKernelState::pwrite(int object, std::span<const std::byte> data, std::uint64_t offset)
 {
     std::function<std::int64_t(std::uint64_t, std::size_t)> hook;

@@ -82,6 +82,7 @@ public:
     [[nodiscard]] int write(int device, std::string_view command) override;
     [[nodiscard]] Result<UniqueFd> adopt_object(int fd) override;
     [[nodiscard]] int read_complete(int object, MessageId message) override;
+    [[nodiscard]] off_t end(int object) override;
     [[nodiscard]] ssize_t pwrite(int object, std::span<const std::byte> data, std::uint64_t offset) override;
     [[nodiscard]] off_t first_hole(int object, std::uint64_t offset) override;
     [[nodiscard]] protocol::FileRun probe(int object, std::uint64_t offset, std::uint64_t length) override;

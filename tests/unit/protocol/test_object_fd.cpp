@@ -28,6 +28,8 @@ public:
 
     int read_complete(int object, MessageId) override { return ::fcntl(object, F_GETFD) < 0 ? -EBADF : 0; }
 
+    off_t end(int) override { return -ENOBUFS; }
+
     ssize_t pwrite(int object, std::span<const std::byte> data, std::uint64_t offset) override
     {
         if (before_write) {

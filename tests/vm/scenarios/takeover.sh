@@ -47,12 +47,40 @@ wait_for 60 "the daemon to be replaced" is_another
 drop_caches
 diff <(sums "$work/tree") <(sums "$work/mnt") || die "files differ"
 
-say "the keeper is killed: its daemon ends, and reads of what is not there fail"
+say "the next daemon trusts the image no more: what is cached of it is read, the rest is an error and no loop, until it is trusted again"
 sluicectl umount "$work/mnt"
 wait_for 60 "the layer to be released" no_layers
 random_bytes 8000000 later >"$work/tree/big"
 publish --from-dir "$work/tree" "$registry/later:v1"
 mount_image "$registry/later:v1" "$work/mnt"
+piece() {
+    timeout 60 dd if="$work/mnt/big" bs=64k skip="$1" count=1 status=none
+}
+piece 8 | cmp -n 65536 - "$work/tree/big" -i "0:$((8 * 65536))"
+replace_daemon() {
+    before=$(json status .pid)
+    kill -9 "$before"
+    wait_for 60 "the next daemon" is_another
+}
+sed -i 's/image\.pub/other.pub/' "$work/sluiced.conf"
+replace_daemon
+drop_caches
+piece 8 | cmp -n 65536 - "$work/tree/big" -i "0:$((8 * 65536))"
+for block in 40 50 60; do
+    must_fail piece "$block"
+    expect_text "$work/last-error" 'Input/output error'
+done
+expect_equal 1 "$(counter opens_rejected)" "refused openings"
+sed -i 's/other\.pub/image.pub/' "$work/sluiced.conf"
+replace_daemon
+cmp "$work/tree/big" "$work/mnt/big"
+
+say "the keeper is killed: its daemon ends, and reads of what is not there fail"
+sluicectl umount "$work/mnt"
+wait_for 60 "the layer to be released" no_layers
+random_bytes 8000000 last >"$work/tree/big"
+publish --from-dir "$work/tree" "$registry/last:v1"
+mount_image "$registry/last:v1" "$work/mnt"
 child=$(json status .pid)
 kill -9 "$daemon_pid"
 gone() {
