@@ -35,6 +35,7 @@ Result<void> Daemon::start_mount_front_end(const FrontEndKind& kind)
         mount_front_end_.name = capabilities.name;
         mount_front_end_.why = kind.why;
         mount_front_end_.blobs_dir = capabilities.blobs_dir;
+        mount_front_end_.mount_source = capabilities.mount_source;
         mount_front_end_.needs_complete = capabilities.needs_complete;
         mount_front_end_.can_restore = capabilities.can_restore;
     }

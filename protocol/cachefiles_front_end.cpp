@@ -16,6 +16,7 @@
 #include <fmt/format.h>
 #include <span>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <system_error>
 #include <utility>
 
@@ -68,7 +69,10 @@ Result<BoundDevice> CachefilesFrontEnd::set_up()
         }
     }
     if (bound) {
-        open_ledger(bound->inherited);
+        if (::getrandom(&binding_, sizeof binding_, GRND_NONBLOCK) != sizeof binding_) {
+            return fail_errno(errno, "getrandom");
+        }
+        open_ledger(*bound);
     }
     if (bound && bound->inherited && !bound->can_restore) {
         log::warning(
@@ -84,21 +88,29 @@ Result<BoundDevice> CachefilesFrontEnd::set_up()
     return bound;
 }
 
-void CachefilesFrontEnd::open_ledger(bool inherited)
+void CachefilesFrontEnd::open_ledger(const BoundDevice& bound)
 {
-    if (auto left = descriptors_.take(kLedgerName); inherited && left) {
+    if (auto left = descriptors_.take(kLedgerName); bound.inherited && left) {
         if (auto adopted = ReadLedger::adopt(std::move(left))) {
             ledger_.emplace(std::move(*adopted));
+            if (bound.can_restore) {
+                binding_ = ledger_->binding();
+            } else {
+                ledger_->set_binding(binding_);
+            }
             return;
         }
     }
     if (!descriptors_.keeps()) {
         return;
     }
-    auto made = ReadLedger::make();
+    auto made = ReadLedger::make(binding_);
     const auto kept = made ? descriptors_.keep(kLedgerName, made->fd()) : fail(made.error());
     if (!kept) {
-        log::warning("{}: after a death of the daemon, deadlines of READs are counted anew", kept.error().text());
+        log::warning(
+            "{}: after a death of the daemon, deadlines of READs are counted anew, and mounts are taken for dead",
+            kept.error().text()
+        );
         return;
     }
     ledger_.emplace(std::move(*made));
@@ -167,7 +179,8 @@ Capabilities CachefilesFrontEnd::capabilities() const
         .brings_handles = true,
         .needs_complete = true,
         .readers_see_errors = false,
-        .can_restore = can_restore_};
+        .can_restore = can_restore_,
+        .mount_source = fmt::format("sluice:{:08x}", binding_)};
 }
 
 FrontEndStats CachefilesFrontEnd::stats() const

@@ -12,6 +12,7 @@
 #include "protocol/read_ledger.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <set>
@@ -48,7 +49,7 @@ public:
 
 private:
     [[nodiscard]] Result<BoundDevice> set_up();
-    void open_ledger(bool inherited);
+    void open_ledger(const BoundDevice& bound);
     bool drain(); ///< false when there was nothing
     [[nodiscard]] bool take_one();
     [[nodiscard]] bool on_read_error(int code);
@@ -67,6 +68,7 @@ private:
     FdStore& descriptors_;
     RequestHandler* handler_ = nullptr;
     bool can_restore_ = false;
+    std::uint32_t binding_ = 0; ///< mounts that show another one are not served
     bool turn_was_useful_ = false;
     bool lost_ = false;
     FrontEndStats stats_;

@@ -26,6 +26,9 @@ struct Capabilities {
     bool readers_see_errors;  ///< the asker of a READ is told why it failed, not only that it did
     bool can_restore = false; ///< requests that a predecessor left unanswered come again
     std::string blobs_dir{};  ///< where each blob is a file to mount from; empty where no file is needed
+    /// What the mount table shows as the source of an EROFS mount; one with another source was left by a daemon whose
+    /// mounts nobody serves any more. Empty where the file that is mounted is the source.
+    std::string mount_source{};
 };
 
 struct OpenRequest {

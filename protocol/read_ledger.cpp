@@ -14,10 +14,11 @@ namespace sluice::protocol {
 
 /// A ledger of another layout is not taken up, so a change of these two needs another version here.
 struct ReadLedger::Header {
-    static constexpr std::uint64_t kLayout = 0x736c75'6c656401; ///< "slu", "led", version 1
+    static constexpr std::uint64_t kLayout = 0x736c75'6c656402; ///< "slu", "led", version 2
 
     std::uint64_t layout;
     std::uint64_t slots;
+    std::uint32_t binding;
 };
 
 struct ReadLedger::Slot {
@@ -34,14 +35,14 @@ constexpr std::size_t kHeaderSize = 64;
 
 } // namespace
 
-Result<ReadLedger> ReadLedger::make()
+Result<ReadLedger> ReadLedger::make(std::uint32_t binding)
 {
     const auto size = static_cast<off_t>(kHeaderSize + kSlots * sizeof(Slot));
     UniqueFd memory{kAdoptFd, ::memfd_create("sluice-read-ledger", MFD_CLOEXEC)};
     if (!memory || ::ftruncate(memory.get(), size) != 0) {
         return fail_errno(errno, "read ledger");
     }
-    const Header header{Header::kLayout, kSlots};
+    const Header header{Header::kLayout, kSlots, binding};
     if (::pwrite(memory.get(), &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header)) {
         return fail_errno(errno, "read ledger");
     }
@@ -91,6 +92,21 @@ ReadLedger::~ReadLedger()
     if (mapped_ != nullptr) {
         ::munmap(mapped_, kHeaderSize + kSlots * sizeof(Slot));
     }
+}
+
+ReadLedger::Header& ReadLedger::header() const noexcept
+{
+    return *static_cast<Header*>(mapped_);
+}
+
+std::uint32_t ReadLedger::binding() const noexcept
+{
+    return header().binding;
+}
+
+void ReadLedger::set_binding(std::uint32_t binding) noexcept
+{
+    header().binding = binding;
 }
 
 ReadLedger::Slot* ReadLedger::slots() const noexcept

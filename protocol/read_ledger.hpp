@@ -15,13 +15,14 @@
 namespace sluice::protocol {
 
 /// When each READ that is not yet answered was handed out, in memory that a successor of this process can take up: so
-/// its deadline counts from there, and not from its delivery to the successor. Loop thread only.
+/// its deadline counts from there, and not from its delivery to the successor. It belongs to one binding of the device,
+/// and has that binding's number. Loop thread only.
 class ReadLedger {
 public:
     static constexpr std::size_t kSlots = 4096;
 
     /// Empty, in memory of its own.
-    [[nodiscard]] static Result<ReadLedger> make();
+    [[nodiscard]] static Result<ReadLedger> make(std::uint32_t binding);
 
     /// What a predecessor has left. Fails for anything else than a ledger of this layout.
     [[nodiscard]] static Result<ReadLedger> adopt(UniqueFd memory);
@@ -34,6 +35,10 @@ public:
 
     /// For a descriptor store.
     [[nodiscard]] int fd() const noexcept { return memory_.get(); }
+
+    [[nodiscard]] std::uint32_t binding() const noexcept;
+    /// What is mounted already is not served any more: what is mounted from now on has to be told from it.
+    void set_binding(std::uint32_t binding) noexcept;
 
     /// READs that the predecessor has left, and that have not come again yet.
     [[nodiscard]] std::size_t left() const noexcept { return left_.size(); }
@@ -55,6 +60,7 @@ private:
 
     ReadLedger(UniqueFd memory, void* mapped);
 
+    [[nodiscard]] Header& header() const noexcept;
     [[nodiscard]] Slot* slots() const noexcept;
     void put(std::uint32_t slot, MessageId message, ByteRange range, TimePoint arrival) noexcept;
 

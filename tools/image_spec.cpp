@@ -155,6 +155,10 @@ Result<ImageSpec> parse_image_spec(const Json& answer)
     if (!blobs_dir) {
         return fail(blobs_dir.error());
     }
+    const auto mount_source = string_or_empty(answer, "mount_source");
+    if (mount_source.empty() && string_or_empty(answer, "front_end") == "cachefiles") {
+        return lacks("\"mount_source\"");
+    }
     const auto* layers = json_member(answer, "layers");
     if (layers == nullptr || !layers->is_array()) {
         return lacks("\"layers\"");
@@ -174,6 +178,7 @@ Result<ImageSpec> parse_image_spec(const Json& answer)
             return fail(std::move(layer).error());
         }
         layer->blobs_dir = *blobs_dir;
+        layer->mount_source = mount_source;
         image.layers.push_back(std::move(*layer));
     }
     drop_repeated(image.layers);

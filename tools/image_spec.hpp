@@ -20,6 +20,7 @@ struct LayerSpec {
     std::string domain_id;            ///< empty: no shared domain
     std::string mount_name;           ///< of the directory below the layers directory
     std::string blobs_dir;            ///< where fsid and devices are files to mount from; empty: cachefiles has them
+    std::string mount_source;         ///< what a mount shows that the daemon serves; empty where that is the file
     std::vector<std::string> devices; ///< cookies of further blobs, in the order of the layer's device table
 };
 

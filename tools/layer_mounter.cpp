@@ -11,12 +11,10 @@ namespace sluice::tools {
 
 namespace {
 
-constexpr const char* kCachefilesSource = "sluice";
-
 Result<void> configure(FsContext& context, const LayerSpec& layer)
 {
-    // The kernel ignores the source in this mode; it is what people see in the mount table.
-    if (auto set = context.set_string("source", kCachefilesSource); !set) {
+    // The kernel ignores the source in this mode; people and is_current() see it in the mount table.
+    if (auto set = context.set_string("source", layer.mount_source); !set) {
         return set;
     }
     if (auto set = context.set_string("fsid", layer.fsid); !set) {
@@ -44,8 +42,9 @@ Error explain(const Error& error)
         return Error{
             error.kind(),
             error.text() + " (this layer's file system still lives without a mount that can be "
-                           "found: lazily unmounted with "
-                           "files open, or below an overlay whose lower directory was unmounted)",
+                           "found: a dead daemon has left it to another directory that it is mounted at, it was "
+                           "lazily unmounted with files open, or it is below an overlay whose lower directory was "
+                           "unmounted; unmount what uses it)",
             error.code()};
     case ENOBUFS:
         return Error{
@@ -72,9 +71,9 @@ Result<UniqueFd> CachefilesLayerMounter::mount(const LayerSpec& layer)
     return context->mount(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID);
 }
 
-bool CachefilesLayerMounter::is_current(const LayerSpec&, const MountEntry& mount) const
+bool CachefilesLayerMounter::is_current(const LayerSpec& layer, const MountEntry& mount) const
 {
-    return mount.source == kCachefilesSource;
+    return mount.source == layer.mount_source;
 }
 
 KernelLayerMounter::KernelLayerMounter(bool loop)

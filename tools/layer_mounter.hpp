@@ -37,8 +37,8 @@ class CachefilesLayerMounter final : public LayerMounter {
 public:
     [[nodiscard]] Result<UniqueFd> mount(const LayerSpec& layer) override;
 
-    /// Not when another front end has made it. A mount that a dead daemon has left cannot be told, and not be replaced
-    /// either: the kernel refuses its fsid as long as it lives.
+    /// Not when another front end has made it, or a daemon whose binding of the device has ended. The kernel refuses
+    /// the fsid of such a mount as long as somebody uses it: mount() says so then.
     [[nodiscard]] bool is_current(const LayerSpec& layer, const MountEntry& mount) const override;
 };
 

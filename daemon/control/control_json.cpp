@@ -31,6 +31,17 @@ Json layer_json(const cache::LayerRecord& layer, const Config& config)
     };
 }
 
+/// Where the kernel mounts from, and what tells such a mount from one that a dead daemon has left.
+void describe_source(Json& json, const MountFrontEnd& front_end)
+{
+    if (!front_end.blobs_dir.empty()) {
+        json["blobs_dir"] = front_end.blobs_dir;
+    }
+    if (!front_end.mount_source.empty()) {
+        json["mount_source"] = front_end.mount_source;
+    }
+}
+
 std::string rfc3339(cache::WallTime time)
 {
     return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(time)));
@@ -50,9 +61,7 @@ Json to_json(const MountFrontEnd& front_end)
         refused.push_back({{"name", other.name}, {"why", other.why}});
     }
     Json json{{"name", front_end.name}, {"why", front_end.why}, {"refused", refused}};
-    if (!front_end.blobs_dir.empty()) {
-        json["blobs_dir"] = front_end.blobs_dir;
-    }
+    describe_source(json, front_end);
     return json;
 }
 
@@ -74,9 +83,7 @@ Json to_json(const cache::ImageRecord& image, const Config& config, const MountF
         {"layers_dir", config.layers_dir.string()},
         {"layers", layers},
     };
-    if (!front_end.blobs_dir.empty()) {
-        json["blobs_dir"] = front_end.blobs_dir;
-    }
+    describe_source(json, front_end);
     return json;
 }
 

@@ -20,7 +20,8 @@ struct MountFrontEnd {
 
     std::string name;
     std::string why;
-    std::string blobs_dir; ///< where each blob is a file to mount from; empty where no file is needed
+    std::string blobs_dir;    ///< where each blob is a file to mount from; empty where no file is needed
+    std::string mount_source; ///< of EROFS mounts that this daemon serves; empty where a file is the source
     bool needs_complete = false;
     bool can_restore = false;
     std::vector<Refused> refused;

@@ -91,6 +91,20 @@ TEST_F(TakeoverTest, WhatIsMountedOfAnImageThatIsTrustedNoMoreCanBeReadAsFarAsIt
     EXPECT_EQ(world.read(object, {0, layer.erofs_size}), 0);
 }
 
+TEST_F(TakeoverTest, MountsOfAPredecessorThatWasNotTakenOverCanBeTold)
+{
+    const auto source = [this] { return world.add_image().second["mount_source"].get<std::string>(); };
+    const auto first = source();
+    EXPECT_TRUE(first.starts_with("sluice:")) << first;
+    world.daemon.reset();
+    succeed();
+    EXPECT_EQ(source(), first) << "its mounts are served";
+    world.daemon.reset();
+    keeper.clear();
+    succeed();
+    EXPECT_NE(source(), first);
+}
+
 TEST_F(TakeoverTest, OnlyTheFirstEndCounts)
 {
     world.daemon->leave(0);

@@ -23,7 +23,7 @@ protected:
 
 TEST_F(ReadLedgerTest, AReadThatComesAgainHasItsFirstArrival)
 {
-    auto first = ReadLedger::make().value();
+    auto first = ReadLedger::make(1).value();
     const auto noted = first.note(MessageId{7}, kRange);
     EXPECT_FALSE(noted.replayed);
     auto second = successor_of(first);
@@ -37,7 +37,7 @@ TEST_F(ReadLedgerTest, AReadThatComesAgainHasItsFirstArrival)
 
 TEST_F(ReadLedgerTest, WhatWasAnsweredIsNotLeft)
 {
-    auto first = ReadLedger::make().value();
+    auto first = ReadLedger::make(1).value();
     (void)first.note(MessageId{7}, kRange);
     (void)first.note(MessageId{8}, kRange);
     first.strike(MessageId{7});
@@ -49,7 +49,7 @@ TEST_F(ReadLedgerTest, WhatWasAnsweredIsNotLeft)
 
 TEST_F(ReadLedgerTest, ANumberThatTheKernelHasGivenToAnotherReadIsNew)
 {
-    auto first = ReadLedger::make().value();
+    auto first = ReadLedger::make(1).value();
     const auto noted = first.note(MessageId{7}, kRange);
     auto second = successor_of(first);
     const auto other = second.note(MessageId{7}, {0, 4096});
@@ -60,7 +60,7 @@ TEST_F(ReadLedgerTest, ANumberThatTheKernelHasGivenToAnotherReadIsNew)
 
 TEST_F(ReadLedgerTest, WhenItIsFullReadsAreServedAndNotNoted)
 {
-    auto first = ReadLedger::make().value();
+    auto first = ReadLedger::make(1).value();
     for (std::uint32_t i = 0; i < ReadLedger::kSlots + 2; ++i) {
         (void)first.note(MessageId{i}, kRange);
     }
@@ -72,7 +72,7 @@ TEST_F(ReadLedgerTest, WhenItIsFullReadsAreServedAndNotNoted)
 
 TEST_F(ReadLedgerTest, ReadsThatNeverComeAgainGiveUpTheirPlaces)
 {
-    auto first = ReadLedger::make().value();
+    auto first = ReadLedger::make(1).value();
     for (std::uint32_t i = 0; i < ReadLedger::kSlots; ++i) {
         (void)first.note(MessageId{i}, kRange);
     }
@@ -83,7 +83,7 @@ TEST_F(ReadLedgerTest, ReadsThatNeverComeAgainGiveUpTheirPlaces)
 
 TEST_F(ReadLedgerTest, MemoryOfAnotherLayoutIsNotTakenUp)
 {
-    const auto ledger = ReadLedger::make().value();
+    const auto ledger = ReadLedger::make(1).value();
     const std::uint64_t other = 2;
     ASSERT_EQ(::pwrite(ledger.fd(), &other, sizeof other, 0), 8);
     EXPECT_FALSE(ReadLedger::adopt(UniqueFd{kAdoptFd, ::fcntl(ledger.fd(), F_DUPFD_CLOEXEC, 0)}));

@@ -80,5 +80,16 @@ service start sluiced
 expect_equal 0 "$(json status .takeovers)" "takeovers after a stop"
 mount_image "$registry/later:v1" "$work/mnt"
 cmp "$work/tree/big" "$work/mnt/big"
+
+say "what a stopped daemon has left is replaced, not taken for mounted"
+random_bytes 8000000 last >"$work/tree/big"
+publish --from-dir "$work/tree" "$registry/last:v1"
+mount_image "$registry/last:v1" "$work/other"
+service stop sluiced
+service start sluiced
+must_fail cat "$work/other/big"
+mount_image "$registry/last:v1" "$work/other"
+cmp "$work/tree/big" "$work/other/big"
 sluicectl umount "$work/mnt"
+sluicectl umount "$work/other"
 service stop sluiced
