@@ -8,6 +8,8 @@
 #include <new>
 #include <string.h> // NOLINT(modernize-deprecated-headers): explicit_bzero
 
+// NOLINTBEGIN(cppcoreguidelines-no-malloc, cppcoreguidelines-owning-memory): the allocator itself
+
 namespace sluice {
 
 namespace {
@@ -88,3 +90,5 @@ void operator delete(void* block, std::size_t /*size*/) noexcept
     sluice::cleansing_free(block);
 }
 #endif
+
+// NOLINTEND(cppcoreguidelines-no-malloc, cppcoreguidelines-owning-memory)

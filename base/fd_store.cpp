@@ -48,6 +48,7 @@ std::vector<FdStore::Named> inherited_descriptors()
         return {};
     }
     std::vector<FdStore::Named> inherited;
+    inherited.reserve(static_cast<std::size_t>(count));
     for (int i = 0; i < count; ++i) {
         inherited.push_back({raw[i], UniqueFd{kAdoptFd, SD_LISTEN_FDS_START + i}});
     }

@@ -57,6 +57,7 @@ std::vector<std::string> candidates(const HelperProgram& program)
 std::vector<char*> pointers(std::vector<std::string>& texts)
 {
     std::vector<char*> all;
+    all.reserve(texts.size() + 1);
     for (auto& text : texts) {
         all.push_back(text.data());
     }
@@ -110,7 +111,7 @@ void be_ordinary() noexcept
     }
     sigset_t none;
     ::sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
     ::setsid();
 }
 

@@ -2,6 +2,7 @@
 #include "daemon/daemon.hpp"
 
 #include "base/log.hpp"
+#include "base/tcp_listener.hpp"
 #include "daemon/authorities.hpp"
 #include "daemon/control/status_metrics.hpp"
 #include "daemon/takeovers.hpp"
@@ -57,6 +58,8 @@ constexpr std::uint64_t tree_share(std::uint64_t memory_budget) noexcept
 {
     return memory_budget / 4;
 }
+
+constexpr unsigned kMetricsConnections = 16; ///< over TCP: nobody else's requests wait behind theirs
 
 Result<ControlServer::Options> control_options(const Config& config)
 {
@@ -217,7 +220,7 @@ Result<void> Daemon::start_control()
         keys_,
         *space_,
         takeovers_};
-    api_ = std::make_unique<ControlApi>(std::move(parts));
+    api_ = std::make_unique<ControlApi>(parts);
     add_fetch_metrics(api_->metrics(), [this] { return sources_->counters(); });
     add_library_metrics(api_->metrics(), [this] { return library_->socket_stats(); });
     add_front_end_metrics(api_->metrics(), [this] { return front_ends_->all().front().front_end->stats(); });
@@ -227,7 +230,28 @@ Result<void> Daemon::start_control()
     }
     auto handler = [this](ControlRequest request) { return api_->handle(std::move(request)); };
     control_ = std::make_unique<ControlServer>(loop_, *options, std::move(handler), descriptors_);
+    start_metrics();
     return {};
+}
+
+void Daemon::start_metrics()
+{
+    if (config_.metrics_address.empty()) {
+        return;
+    }
+    auto listener = listen_tcp(config_.metrics_address);
+    if (!listener) {
+        log::warning("metrics-address {}: only the control socket answers /metrics", listener.error().text());
+        return;
+    }
+    auto handler = [this](ControlRequest request) { return api_->handle_metrics(std::move(request)); };
+    metrics_ = std::make_unique<ControlServer>(
+        loop_,
+        "metrics-address " + config_.metrics_address,
+        std::move(*listener),
+        kMetricsConnections,
+        std::move(handler)
+    );
 }
 
 bool Daemon::is_well() const
@@ -339,6 +363,7 @@ void Daemon::leave(int code)
     if (control_ != nullptr) {
         control_->leave();
     }
+    metrics_.reset();
     front_ends_->leave();
     loop_.exit(code);
 }

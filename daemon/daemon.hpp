@@ -77,6 +77,7 @@ private:
     [[nodiscard]] Result<void> start_mount_front_end(const FrontEndKind& kind);
     void make_image_service();
     [[nodiscard]] Result<void> start_control();
+    void start_metrics();
     [[nodiscard]] bool is_well() const;
 
     EventLoop& loop_;
@@ -111,6 +112,7 @@ private:
     std::unique_ptr<ControlApi> api_;
     std::unique_ptr<LayerReaper> reaper_;
     std::unique_ptr<ControlServer> control_; ///< last: its requests use all of the above
+    std::unique_ptr<ControlServer> metrics_; ///< and its requests, too
     std::vector<std::unique_ptr<SignalSource>> signals_;
     std::unique_ptr<Watchdog> watchdog_;
 };

@@ -48,11 +48,11 @@ ErrorKind kind_of(CURLcode code) noexcept
 void init_curl()
 {
     // Its copies of headers and bodies hold passwords and tokens.
-    static const CURLcode outcome = curl_global_init_mem(
+    static const CURLcode kOutcome = curl_global_init_mem(
         CURL_GLOBAL_DEFAULT, &std::malloc, &cleansing_free, &cleansing_realloc, &::strdup, &std::calloc
     );
-    if (outcome != CURLE_OK) {
-        throw std::runtime_error{fmt::format("cannot initialise libcurl: {}", curl_easy_strerror(outcome))};
+    if (kOutcome != CURLE_OK) {
+        throw std::runtime_error{fmt::format("cannot initialise libcurl: {}", curl_easy_strerror(kOutcome))};
     }
 }
 

@@ -126,7 +126,7 @@ OciLayout::read(std::string path, BlobLocation blob, ByteRange range, ChunkSink&
     if (!opened) {
         co_return fail(opened.error());
     }
-    const auto fd = *opened;
+    const auto& fd = *opened;
     const std::uint64_t grain = buffers_.buffer_size();
     for (auto offset = range.begin(); offset < range.end();) {
         const auto end = std::min((offset / grain + 1) * grain, range.end());

@@ -71,7 +71,7 @@ Blob::~Blob() = default;
 
 void Blob::add_repositories(const std::vector<std::string>& repositories)
 {
-    info_.repositories = join_repositories(repositories, std::move(info_.repositories));
+    info_.repositories = join_repositories(repositories, info_.repositories);
 }
 
 Task<Result<std::shared_ptr<protocol::FileHandle>>> Blob::open_file()
@@ -189,7 +189,7 @@ Task<Result<void>> Blob::complete()
 }
 
 BlobReader::BlobReader(std::shared_ptr<Blob> blob, std::string_view who, std::shared_ptr<protocol::ObjectHandle> handle)
-    : blob_{std::move(blob)}, who_{who}, handle_{std::move(handle)}
+    : blob_{std::move(blob)}, who_{who}, stats_{blob_->services_.counters.reads_of[who_]}, handle_{std::move(handle)}
 {
     ++blob_->users_[who_];
     if (handle_) {
@@ -212,7 +212,8 @@ BlobReader::~BlobReader()
 
 void BlobReader::read(ByteRange range, bool found_hole, protocol::PendingRead pending, TimePoint arrival)
 {
-    BlobFiller::Done done = [answer = std::move(pending)](Result<void> outcome) mutable {
+    BlobFiller::Done done = [answer = std::move(pending), &stats = stats_, arrival](Result<void> outcome) mutable {
+        stats.note(SteadyClock::now() - arrival, outcome);
         answer.complete(std::move(outcome));
     };
     blob_->filler_->read(this, range, found_hole, std::move(done), arrival);

@@ -113,6 +113,7 @@ public:
 private:
     std::shared_ptr<Blob> blob_;
     std::string who_;
+    ReadStats& stats_; ///< of the front end
     std::shared_ptr<protocol::ObjectHandle> handle_;
 };
 

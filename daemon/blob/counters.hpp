@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "daemon/blob/read_stats.hpp"
+
 #include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
 
 namespace sluice::daemon {
 
@@ -21,6 +26,7 @@ struct Counters {
     std::uint64_t bytes_written = 0;
     std::uint64_t verify_failures = 0; ///< blocks, and pieces of trees, that did not match
     std::uint64_t write_failures = 0;
+    std::map<std::string, ReadStats, std::less<>> reads_of; ///< by the front end that asked
 };
 
 } // namespace sluice::daemon

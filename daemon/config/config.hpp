@@ -67,6 +67,7 @@ struct Config {
 
     std::filesystem::path control_socket = "/run/sluice/control.sock";
     std::string control_group;                           ///< empty: root only
+    std::string metrics_address;                         ///< where Prometheus may ask, too; empty: nowhere
     std::optional<std::filesystem::path> library_socket; ///< nothing: blobs.sock beside the control socket
     std::vector<std::string> library_groups;             ///< who may open blobs there, besides root
     std::filesystem::path layers_dir = "/run/sluice/layers";

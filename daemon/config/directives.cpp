@@ -4,6 +4,7 @@
 // Config and a row here.
 #include "daemon/config/directives.hpp"
 
+#include "base/tcp_listener.hpp"
 #include "base/text.hpp"
 #include "daemon/config/kinds.hpp"
 #include "daemon/config/values.hpp"
@@ -110,6 +111,17 @@ Values get_trusted_keys(const Config& config)
         );
     }
     return values;
+}
+
+bool set_metrics_address(Config& config, std::string_view value)
+{
+    config.metrics_address = value;
+    return is_tcp_address(value);
+}
+
+Values get_metrics_address(const Config& config)
+{
+    return config.metrics_address.empty() ? Values{} : Values{config.metrics_address};
 }
 
 bool add_insecure(Config& config, std::string_view value)
@@ -223,6 +235,8 @@ const Directive kDirectives[] = {
      set_path<&Config::control_socket, kMaxSocketPath>, get_path<&Config::control_socket>},
     {"control-group", "NAME", "the name of a group", false,
      set_name<&Config::control_group, 32, kGroupForbidden>, get_name<&Config::control_group>},
+    {"metrics-address", "ADDRESS:PORT", "an address in numbers and a port, such as 127.0.0.1:9100 or [::1]:9100", false,
+     set_metrics_address, get_metrics_address},
     {"library-socket", "PATH", "an absolute path of at most 107 bytes without \".\" and \"..\" in it", false,
      set_path<&Config::library_socket, kMaxSocketPath>, get_optional_path<&Config::library_socket>},
     {"library-group", "NAME", "the name of a group", true, add_library_group, get_library_groups},

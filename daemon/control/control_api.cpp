@@ -3,6 +3,7 @@
 
 #include "base/text.hpp"
 #include "daemon/control/control_json.hpp"
+#include "daemon/control/exposition.hpp"
 #include "daemon/control/status_metrics.hpp"
 #include "daemon/front_end/library.hpp"
 #include "protocol/prepopulate.hpp"
@@ -34,8 +35,8 @@ std::vector<std::string_view> methods_of(std::string_view path)
     if (path == "/v1/images") {
         return {"GET", "POST", "DELETE"};
     }
-    return path == "/v1/status" || path == "/v1/blobs" ? std::vector<std::string_view>{"GET"}
-                                                       : std::vector<std::string_view>{};
+    return path == "/v1/status" || path == "/v1/blobs" || path == "/metrics" ? std::vector<std::string_view>{"GET"}
+                                                                             : std::vector<std::string_view>{};
 }
 
 /// Refuses members that nobody knows, so that a misspelt option is never silently ignored.
@@ -103,7 +104,7 @@ unsigned http_status(ErrorKind kind) noexcept
     return 500;
 }
 
-ControlApi::ControlApi(Parts parts) : parts_{std::move(parts)}, listing_blobs_{parts_.loop}
+ControlApi::ControlApi(Parts parts) : parts_{parts}, listing_blobs_{parts_.loop}
 {
     add_fill_metrics(metrics_, parts_.counters);
     add_space_metrics(metrics_, parts_.space);
@@ -114,6 +115,13 @@ ControlApi::ControlApi(Parts parts) : parts_{std::move(parts)}, listing_blobs_{p
                   }});
     metrics_.add({"in_flight", "bytes", MetricKind::kGauge, "Bytes that were asked for and are not in the cache", [&] {
                       return blobs.bytes_in_flight();
+                  }});
+    metrics_.add({"in_flight", "oldest_read_ms", MetricKind::kGauge, "How long the read waits that came first", [&] {
+                      const auto due = blobs.first_deadline();
+                      const auto left = due ? due->remaining() : parts_.config.read_deadline;
+                      return static_cast<std::uint64_t>(
+                          std::max(milliseconds{0}, parts_.config.read_deadline - left).count()
+                      );
                   }});
     metrics_.add({"blobs", "known", MetricKind::kGauge, "Blobs of registered images", [this] {
                       return std::uint64_t{parts_.catalogue.entries().size()};
@@ -139,11 +147,32 @@ Task<ControlReply> ControlApi::handle(ControlRequest request)
     if (request.method != "GET" && request.peer.uid != 0) {
         co_return reply_with(403, Error{ErrorKind::kDenied, fmt::format("{}: only root may do this", what)});
     }
+    if (request.path == "/metrics") {
+        co_return metrics_page();
+    }
     const auto result = co_await answer(std::move(request));
     if (!result) {
         co_return reply_with(http_status(result.error().kind()), result.error());
     }
     co_return reply_with(200, *result);
+}
+
+Task<ControlReply> ControlApi::handle_metrics(ControlRequest request)
+{
+    if (request.path != "/metrics" || request.method != "GET") {
+        co_return reply_with(
+            404, Error{ErrorKind::kNotFound, "only GET /metrics is answered here; ask the control socket for all else"}
+        );
+    }
+    co_return metrics_page();
+}
+
+ControlReply ControlApi::metrics_page() const
+{
+    return {
+        200,
+        expose({metrics_, parts_.counters, parts_.images.images().size(), parts_.takeovers}),
+        "text/plain; version=0.0.4; charset=utf-8"};
 }
 
 Task<Result<Json>> ControlApi::answer(ControlRequest request)

@@ -43,9 +43,13 @@ public:
     /// Never fails: errors are replies.
     [[nodiscard]] Task<ControlReply> handle(ControlRequest request);
 
+    /// For whoever can connect over TCP: answers `GET /metrics`, and nothing else.
+    [[nodiscard]] Task<ControlReply> handle_metrics(ControlRequest request);
+
 private:
     [[nodiscard]] Task<Result<Json>> status();
     [[nodiscard]] Json images() const;
+    [[nodiscard]] ControlReply metrics_page() const;
     Task<Result<Json>> blobs();
     Task<Result<Json>> answer(ControlRequest request);
 

@@ -31,18 +31,18 @@ constexpr int kTurnsToSayIt = 4;                    ///< of libmicrohttpd, for e
 
 const ControlReply& stopping()
 {
-    static const ControlReply reply{503, R"({"error":{"kind":"cancelled","message":"sluiced is stopping"}})"};
-    return reply;
+    static const ControlReply kReply{503, R"({"error":{"kind":"cancelled","message":"sluiced is stopping"}})"};
+    return kReply;
 }
 
 const ControlReply& restarting()
 {
-    static const ControlReply reply{
+    static const ControlReply kReply{
         503, R"({"error":{"kind":"transient","message":"sluiced is being restarted; ask again"}})"};
-    return reply;
+    return kReply;
 }
 
-int listen_on(const ControlServer::Options& options, FdStore& descriptors)
+UniqueFd listen_on(const ControlServer::Options& options, FdStore& descriptors)
 {
     UnixListener listener{"control socket", options.socket_path, SOCK_STREAM, options.mode, {}};
     if (options.group != static_cast<gid_t>(-1)) {
@@ -52,7 +52,7 @@ int listen_on(const ControlServer::Options& options, FdStore& descriptors)
     if (!fd) {
         throw std::runtime_error{fd.error().text()};
     }
-    return fd->release();
+    return std::move(*fd);
 }
 
 } // namespace
@@ -86,14 +86,14 @@ struct ControlServer::Callbacks {
     static MHD_Result queue(MHD_Connection* mhd, const ControlReply& reply)
     {
         auto* response = MHD_create_response_from_buffer(
-            reply.json.size(),
-            const_cast<char*>(reply.json.data()), // NOLINT: copied, as the next argument says
+            reply.body.size(),
+            const_cast<char*>(reply.body.data()), // NOLINT: copied, as the next argument says
             MHD_RESPMEM_MUST_COPY
         );
         if (response == nullptr) {
             return MHD_NO;
         }
-        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply.type);
         const auto queued = MHD_queue_response(mhd, reply.status, response);
         MHD_destroy_response(response);
         return queued;
@@ -156,9 +156,25 @@ struct ControlServer::Callbacks {
 };
 
 ControlServer::ControlServer(EventLoop& loop, const Options& options, Handler handler, FdStore& descriptors)
-    : handler_{std::move(handler)}, socket_path_{options.socket_path}, descriptors_{descriptors}, tasks_{loop}
+    : loop_{loop}
+    , handler_{std::move(handler)}
+    , socket_path_{options.socket_path}
+    , descriptors_{&descriptors}
+    , tasks_{loop}
 {
-    const int listener = listen_on(options, descriptors); // libmicrohttpd closes it
+    start("control socket " + socket_path_, listen_on(options, descriptors), kMaxConnections);
+}
+
+ControlServer::ControlServer(
+    EventLoop& loop, const std::string& what, UniqueFd listener, unsigned connections, Handler handler
+)
+    : loop_{loop}, handler_{std::move(handler)}, tasks_{loop}
+{
+    start(what, std::move(listener), connections);
+}
+
+void ControlServer::start(const std::string& what, UniqueFd listener, unsigned connections)
+{
     daemon_ = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME,
         0,
@@ -167,26 +183,26 @@ ControlServer::ControlServer(EventLoop& loop, const Options& options, Handler ha
         &Callbacks::access,
         this,
         MHD_OPTION_LISTEN_SOCKET,
-        listener,
+        listener.get(),
         MHD_OPTION_NOTIFY_COMPLETED,
         &Callbacks::completed,
         this,
         MHD_OPTION_CONNECTION_LIMIT,
-        kMaxConnections,
+        connections,
         MHD_OPTION_CONNECTION_TIMEOUT,
         60U,
         MHD_OPTION_END
     );
     if (daemon_ == nullptr) {
-        ::close(listener);
-        throw std::runtime_error{fmt::format("control socket {}: cannot start the HTTP server", socket_path_)};
+        throw std::runtime_error{what + ": cannot start the HTTP server"};
     }
+    (void)listener.release(); // libmicrohttpd closes it
     timer_ = std::make_unique<Timer>(
-        loop, [this] { run(); }, "control server: timer"
+        loop_, [this] { run(); }, "control server: timer"
     );
     const auto* info = MHD_get_daemon_info(daemon_, MHD_DAEMON_INFO_EPOLL_FD);
     source_ = std::make_unique<IoSource>(
-        loop, info->epoll_fd, EPOLLIN, [this](std::uint32_t) { run(); }, "control server: requests"
+        loop_, info->epoll_fd, EPOLLIN, [this](std::uint32_t) { run(); }, "control server: requests"
     );
 }
 
@@ -199,8 +215,12 @@ ControlServer::~ControlServer()
         const UniqueFd listener{kAdoptFd, MHD_quiesce_daemon(daemon_)};
         ::shutdown(listener.get(), SHUT_RDWR);
         answer_waiting(stopping());
-        ::unlink(socket_path_.c_str());
-        descriptors_.forget(kSocketName);
+        if (!socket_path_.empty()) {
+            ::unlink(socket_path_.c_str());
+        }
+        if (descriptors_ != nullptr) {
+            descriptors_->forget(kSocketName);
+        }
     }
     MHD_stop_daemon(daemon_);
 }

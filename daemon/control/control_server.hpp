@@ -34,7 +34,8 @@ struct ControlRequest {
 
 struct ControlReply {
     unsigned status = 200;
-    std::string json;
+    std::string body;
+    const char* type = "application/json";
 };
 
 /// HTTP on a Unix socket, in the daemon's own loop: libmicrohttpd's epoll descriptor is watched like any other, and a
@@ -55,6 +56,9 @@ public:
 
     /// The socket is taken from `descriptors` where a predecessor has left it, and kept there.
     ControlServer(EventLoop& loop, const Options& options, Handler handler, FdStore& descriptors);
+
+    /// On a socket that listens already, which ends with this object. `what`: what errors call it.
+    ControlServer(EventLoop& loop, const std::string& what, UniqueFd listener, unsigned connections, Handler handler);
     ControlServer(const ControlServer&) = delete;
     ControlServer& operator=(const ControlServer&) = delete;
     ~ControlServer();
@@ -66,13 +70,15 @@ private:
     struct Callbacks; // the C side
     struct Connection;
 
+    void start(const std::string& what, UniqueFd listener, unsigned connections);
     void answer_waiting(const ControlReply& reply);
     void run();
     Task<void> serve(Connection* connection);
 
+    EventLoop& loop_;
     Handler handler_;
-    std::string socket_path_;
-    FdStore& descriptors_;
+    std::string socket_path_;        // empty where there is none to take away
+    FdStore* descriptors_ = nullptr; // which has the socket for a successor; null: none has
     bool leaving_ = false;
     std::optional<ControlReply> last_words_; ///< it takes no more requests: the answer to all
     std::map<Connection*, std::unique_ptr<Connection>> connections_;

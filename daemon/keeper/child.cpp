@@ -23,6 +23,7 @@ bool place(const std::vector<KeptDescriptor>& kept)
 {
     // First out of the way: one of them may lie where another one has to go.
     std::vector<int> high;
+    high.reserve(kept.size());
     for (const auto& one : kept) {
         high.push_back(::fcntl(one.descriptor.get(), F_DUPFD_CLOEXEC, kFirstListened + static_cast<int>(kMostKept)));
     }
@@ -93,7 +94,7 @@ Result<pid_t> start_child(
     }
     sigset_t none;
     sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
     if (!place(kept)) {
         fmt::print(stderr, "sluiced: what is kept cannot be passed on: {}\n", std::strerror(errno)); // NOLINT
         ::_exit(kCannotBecomeDaemon);

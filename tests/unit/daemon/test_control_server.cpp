@@ -9,9 +9,11 @@
 
 #include <array>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <memory>
+#include <netinet/in.h>
 #include <optional>
 #include <stdexcept>
 #include <sys/socket.h>
@@ -128,6 +130,31 @@ protected:
     unsigned finished = 0; ///< of those that waited
     std::unique_ptr<ControlServer> server;
 };
+
+TEST_F(ControlServerTest, AnswersOverTcpTooWhereNobodyIsKnown)
+{
+    UniqueFd listener{kAdoptFd, ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    ASSERT_EQ(::listen(listener.get(), 4), 0); // at a port that is free
+    sockaddr_in address{};
+    socklen_t size = sizeof address;
+    ASSERT_EQ(::getsockname(listener.get(), static_cast<sockaddr*>(static_cast<void*>(&address)), &size), 0);
+    server = std::make_unique<ControlServer>(loop, "metrics", std::move(listener), 4, [this](ControlRequest request) {
+        return answer(*this, std::move(request));
+    });
+    const auto over_tcp = [&] {
+        fetcher::HttpRequest request;
+        request.url = fmt::format("http://127.0.0.1:{}/metrics", ntohs(address.sin_port));
+        return test::run_task(loop, http.send(std::move(request)));
+    };
+    const auto response = over_tcp();
+    ASSERT_TRUE(response && *response);
+    EXPECT_EQ((*response)->body, R"({"path":"/metrics"})");
+    EXPECT_EQ(requests[0].peer.uid, static_cast<uid_t>(-1)) << "nobody, and so nobody with any right";
+    server.reset();
+    const auto refused = over_tcp();
+    ASSERT_TRUE(refused);
+    EXPECT_FALSE(*refused);
+}
 
 TEST_F(ControlServerTest, HandsOverTheRequestAndWhoMadeIt)
 {
