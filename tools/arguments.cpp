@@ -56,6 +56,8 @@ public:
                     out_.subcommand = which;
                 }
             }
+            out_.top.interval = milliseconds{static_cast<std::int64_t>(top_interval_ * 1000)};
+            out_.top.json = out_.json;
             if (out_.subcommand == Subcommand::kPublish) {
                 finish_publish();
             }
@@ -124,6 +126,13 @@ private:
         add(Subcommand::kImages, "images", "List the images that the daemon knows");
         add(Subcommand::kBlobs, "blobs", "List the blobs, and how much of each is in the cache");
         add(Subcommand::kStatus, "status", "Show how the daemon does");
+        auto* top = add(Subcommand::kTop, "top", "Show what the daemon does at this moment, again and again");
+        top->add_option("--interval", top_interval_, "Seconds from one page to the next")
+            ->default_val(1.0)
+            ->check(CLI::Range(0.1, 3600.0))
+            ->type_name("SECONDS");
+        top->add_option("--count", out_.top.count, "Pages; 0: until q or Ctrl-C on a terminal, else one")
+            ->type_name("N");
         auto* forget = add(Subcommand::kForget, "forget", "Make the daemon forget an image");
         forget->add_option("REF", out_.reference, "The image, as 'images' shows it")->required();
     }
@@ -231,6 +240,7 @@ private:
         }
     }
 
+    double top_interval_ = 1;
     CLI::App app_{"Mounts, publishes and lists sluice's images.", "sluicectl"};
     std::map<const CLI::App*, Subcommand> subcommands_;
     InputOptions inputs_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tools/publish_command.hpp"
+#include "tools/top_command.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -16,6 +17,7 @@ enum class Subcommand : std::uint8_t {
     kImages,
     kBlobs,
     kStatus,
+    kTop,
     kForget,
     kPublish,
     kExport,
@@ -38,6 +40,7 @@ struct Arguments {
     bool serve = false;          ///< release-layers: for sluice-release@.service
     std::string library_socket;  ///< empty: the daemon says
     std::optional<std::uint32_t> layer;
+    TopRequest top;
     PublishRequest publish;
 };
 

@@ -242,6 +242,10 @@ int run(const Arguments& arguments)
         return list(daemon, arguments, "/v1/blobs", format_blobs);
     case Subcommand::kStatus:
         return list(daemon, arguments, "/v1/status", format_status);
+    case Subcommand::kTop: {
+        const auto shown = run_top(daemon, arguments.top);
+        return shown ? 0 : complain(arguments, shown.error());
+    }
     case Subcommand::kForget:
         return forget(daemon, arguments);
     case Subcommand::kExport:

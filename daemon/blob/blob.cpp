@@ -212,6 +212,7 @@ BlobReader::~BlobReader()
 
 void BlobReader::read(ByteRange range, bool found_hole, protocol::PendingRead pending, TimePoint arrival)
 {
+    ++blob_->reads_;
     BlobFiller::Done done = [answer = std::move(pending), &stats = stats_, arrival](Result<void> outcome) mutable {
         stats.note(SteadyClock::now() - arrival, outcome);
         answer.complete(std::move(outcome));

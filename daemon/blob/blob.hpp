@@ -73,6 +73,9 @@ public:
     /// How many have it open, by front end.
     [[nodiscard]] const std::map<std::string, unsigned, std::less<>>& users() const noexcept { return users_; }
 
+    /// READs of all its readers.
+    [[nodiscard]] std::uint64_t reads() const noexcept { return reads_; }
+
     [[nodiscard]] const BlobFiller& filler() const noexcept { return *filler_; }
 
     /// How many bytes of it are in the backing file. Walks the file once, however often it is asked; with more than
@@ -92,6 +95,7 @@ private:
     std::shared_ptr<protocol::FileHandle> own_;
     Presence presence_;
     std::map<std::string, unsigned, std::less<>> users_;
+    std::uint64_t reads_ = 0;
     std::unique_ptr<BlobTree> tree_;
     std::unique_ptr<BlobFiller> filler_;
     SingleFlight<int, Result<void>> opening_; // last: its job touches all of the above

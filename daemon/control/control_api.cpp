@@ -35,8 +35,9 @@ std::vector<std::string_view> methods_of(std::string_view path)
     if (path == "/v1/images") {
         return {"GET", "POST", "DELETE"};
     }
-    return path == "/v1/status" || path == "/v1/blobs" || path == "/metrics" ? std::vector<std::string_view>{"GET"}
-                                                                             : std::vector<std::string_view>{};
+    return path == "/v1/status" || path == "/v1/blobs" || path == "/v1/reads" || path == "/metrics"
+               ? std::vector<std::string_view>{"GET"}
+               : std::vector<std::string_view>{};
 }
 
 /// Refuses members that nobody knows, so that a misspelt option is never silently ignored.
@@ -186,6 +187,9 @@ Task<Result<Json>> ControlApi::answer(ControlRequest request)
         auto list = co_await listing_blobs_.run(0, std::move(start));
         co_return list;
     }
+    if (request.path == "/v1/reads") {
+        co_return to_json(parts_.counters.reads_of);
+    }
     if (request.method == "GET") {
         co_return images();
     }
@@ -250,9 +254,10 @@ Task<Result<Json>> ControlApi::blobs()
 
     std::vector<Row> rows;
     for (const auto& [identity, entry] : parts_.catalogue.entries()) {
-        Row row{identity, {entry.info, entry.stored_bytes, {}, entry.last_error}, {}};
+        Row row{identity, {entry.info, entry.stored_bytes, {}, 0, entry.last_error}, {}};
         if (const auto blob = parts_.blobs.find(identity)) {
             row.status.users = blob->users();
+            row.status.reads = blob->reads();
             row.used = blob;
             if (const auto& error = blob->filler().last_error()) {
                 row.status.last_error = error;

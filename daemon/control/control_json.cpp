@@ -141,6 +141,7 @@ Json to_json(const BlobStatus& status)
         {"percent", nullptr},
         {"open", !status.users.empty()},
         {"users", status.users},
+        {"reads", status.reads},
         {"complete", status.present == status.blob.erofs_size},
         {"repositories", status.blob.repositories},
         {"last_error", status.last_error ? to_json(*status.last_error) : Json(nullptr)},
@@ -151,6 +152,27 @@ Json to_json(const BlobStatus& status)
         json["percent"] = std::round(part * 1000) / 10;
     }
     return json;
+}
+
+Json to_json(const std::map<std::string, ReadStats, std::less<>>& reads_of)
+{
+    constexpr double kMillisecondsPerSecond = 1000;
+    auto front_ends = Json::object();
+    for (const auto& [name, stats] : reads_of) {
+        const auto counts = stats.up_to_each_limit();
+        Json within = Json::array();
+        for (std::size_t i = 0; i < ReadStats::kLimits.size(); ++i) {
+            within.push_back({{"ms", ReadStats::kLimits[i].count() * kMillisecondsPerSecond}, {"reads", counts[i]}});
+        }
+        within.push_back({{"ms", nullptr}, {"reads", counts.back()}});
+        auto failed = Json::object();
+        for (const auto& [kind, count] : stats.failed()) {
+            failed[std::string{to_string(kind)}] = count;
+        }
+        front_ends[name] = {
+            {"served", stats.served()}, {"failed", failed}, {"seconds", stats.total().count()}, {"within", within}};
+    }
+    return {{"front_ends", front_ends}};
 }
 
 } // namespace sluice::daemon

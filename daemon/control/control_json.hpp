@@ -5,6 +5,7 @@
 #include "base/json.hpp"
 #include "cache/records.hpp"
 #include "daemon/blob/blob_info.hpp"
+#include "daemon/blob/read_stats.hpp"
 #include "daemon/config/config.hpp"
 #include "daemon/front_end/front_ends.hpp"
 #include "protocol/space.hpp"
@@ -38,9 +39,13 @@ struct BlobStatus {
     BlobInfo blob;
     std::optional<std::uint64_t> present;               ///< bytes; nothing when nobody has looked
     std::map<std::string, unsigned, std::less<>> users; ///< openings by front end
+    std::uint64_t reads = 0;                            ///< since somebody began to use it
     std::optional<Error> last_error;
 };
 
 [[nodiscard]] Json to_json(const BlobStatus& status);
+
+/// How reads ended and how long they took, by front end.
+[[nodiscard]] Json to_json(const std::map<std::string, ReadStats, std::less<>>& reads_of);
 
 } // namespace sluice::daemon

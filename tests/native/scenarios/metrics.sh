@@ -36,6 +36,15 @@ curl --silent --output /dev/null --write-out '%{content_type}' --unix-socket "$w
     http://localhost/metrics >"$work/type"
 expect_text "$work/type" '^text/plain; version=0.0.4'
 
+say "top: for people a page of 80 columns, for programs lines of JSON"
+sluicectl top --interval 0.2 >"$work/page"
+expect_text "$work/page" "^$registry/app:v1 .* 1\$"
+[ "$(wc -L <"$work/page")" -le 80 ] || die "wider than 80 columns: $(cat "$work/page")"
+sluicectl top --json --interval 0.2 --count 2 >"$work/lines"
+expect_equal 2 "$(jq -s length "$work/lines")" "lines of JSON"
+jq -e --arg name "$registry/app:v1" '.images[0] | .reference == $name and .stored_bytes > 0' "$work/lines" >"$work/answers"
+must_fail sluicectl top --interval 0
+
 say "a read that fails"
 stop_registry
 must_fail cat "$work/mnt/file"
