@@ -207,7 +207,7 @@ def main():
             print(f"   round {number + 1}: died {daemon.deaths} times, {written} of {blocks} blocks are written", flush=True)
         daemon.alive()
         daemon.count_replayed()
-    except Wrong as wrong:
+    except (Wrong, OSError, subprocess.CalledProcessError) as wrong:
         faults.append(f"round {number + 1}: {wrong}")
     faults += readers.end()
     daemon.count_replayed()
