@@ -98,11 +98,18 @@ Daemon::Daemon(
     , tree_budget_{tree_share(config.memory_budget)}
     , space_{std::make_shared<protocol::Space>(config.dir.string(), CacheLimits{config.blocks, config.files})}
     , workers_{config.workers}
+    , removals_{loop}
+    , cache_index_{[this](const Digest& identity) {
+        return catalogue_.find(identity) == nullptr ? KeepClass::kForgotten : KeepClass::kRegistered;
+    }}
 {}
 
 Daemon::~Daemon()
 {
     // A start that failed, or a loop that was ended without a word: what is mounted is the successor's.
+    if (services_ != nullptr) {
+        services_->culler = nullptr; // it goes before the blobs
+    }
     if (!ended_ && front_ends_ != nullptr) {
         if (descriptors_.keeps()) {
             front_ends_->leave();
@@ -183,12 +190,9 @@ void Daemon::make_services()
     FilePlace place{config_.dir, cache_dir_->prefill(), volume_of(config_.domain_id)};
     services_ = std::make_unique<FillServices>(FillServices{
         loop_, workers_, *mirrors_, trees_.get(), counters_, tree_budget_, space_, std::move(place), sweep_.get()});
+    services_->removals = &removals_;
     blobs_ = std::make_unique<Blobs>(*services_, policy_);
-    blobs_->on_use = [this](const Digest& identity) {
-        if (auto* entry = catalogue_.find(identity); entry != nullptr) {
-            entry->stored_bytes.reset();
-        }
-    };
+    watch_use();
     front_ends_ = std::make_unique<FrontEnds>();
 }
 
@@ -299,6 +303,7 @@ Result<void> Daemon::start_all()
         if (auto started = start_library(); !started) {
             return started;
         }
+        make_culler();
         if (auto started = start_control(); !started) {
             return started;
         }

@@ -8,7 +8,10 @@
 #include "cache/cache_dir.hpp"
 #include "cache/tree_store.hpp"
 #include "daemon/blob/blobs.hpp"
+#include "daemon/blob/cache_index.hpp"
 #include "daemon/blob/cache_sweep.hpp"
+#include "daemon/blob/culler.hpp"
+#include "daemon/blob/removals.hpp"
 #include "daemon/blob/tree_budget.hpp"
 #include "daemon/clean_stop.hpp"
 #include "daemon/config/config.hpp"
@@ -76,6 +79,10 @@ private:
     [[nodiscard]] Result<void> start_front_end(std::unique_ptr<protocol::FrontEnd> front_end);
     [[nodiscard]] Result<void> start_mount_front_end(const FrontEndKind& kind);
     void make_image_service();
+    void watch_use();
+    void make_culler();
+    void note_use(const Blob& blob);
+    void forget_stored_bytes(const Digest& identity);
     [[nodiscard]] Result<void> start_control();
     void start_metrics();
     [[nodiscard]] bool is_well() const;
@@ -104,11 +111,15 @@ private:
     std::unique_ptr<FillServices> services_; ///< what the services below share
     std::unique_ptr<ImageStore> store_;
     Catalogue catalogue_;
+    Removals removals_;
+    CacheIndex cache_index_;
     std::unique_ptr<Blobs> blobs_;
     std::unique_ptr<FrontEnds> front_ends_;
     MountFrontEnd mount_front_end_;
     protocol::LibraryFrontEnd* library_ = nullptr; ///< one of front_ends_
     std::unique_ptr<ImageService> images_;
+    std::unique_ptr<Timer> use_times_;
+    std::unique_ptr<Culler> culler_; ///< goes before the front ends, by which it removes files
     std::unique_ptr<ControlApi> api_;
     std::unique_ptr<LayerReaper> reaper_;
     std::unique_ptr<ControlServer> control_; ///< last: its requests use all of the above

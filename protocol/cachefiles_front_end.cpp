@@ -190,6 +190,11 @@ FrontEndStats CachefilesFrontEnd::stats() const
     return stats;
 }
 
+Result<void> CachefilesFrontEnd::remove(const std::filesystem::path& file)
+{
+    return cull_file(io_, fd_.get(), file);
+}
+
 void CachefilesFrontEnd::watch()
 {
     if (lost_) {

@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <set>
@@ -41,7 +42,10 @@ public:
     [[nodiscard]] Capabilities capabilities() const override;
     [[nodiscard]] FrontEndStats stats() const override;
 
-    /// The device's descriptor once started, -1 before; for a descriptor store, and for culling.
+    /// By the kernel, which knows what it has open.
+    [[nodiscard]] Result<void> remove(const std::filesystem::path& file) override;
+
+    /// The device's descriptor once started, -1 before; for a descriptor store.
     [[nodiscard]] int fd() const noexcept { return fd_.get(); }
 
     /// Whether the kernel re-delivers unanswered requests to a successor of this process.

@@ -7,10 +7,12 @@
 #include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "base/result.hpp"
+#include "protocol/file_removal.hpp"
 #include "protocol/front_end_stats.hpp"
 #include "protocol/object_handle.hpp"
 #include "protocol/pending.hpp"
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -86,6 +88,10 @@ public:
     /// What it can do on this kernel: final once it was started.
     [[nodiscard]] virtual Capabilities capabilities() const = 0;
     [[nodiscard]] virtual FrontEndStats stats() const = 0;
+
+    /// Removes the backing file of a blob that nobody has open in the core, between start() and this object's end. As
+    /// remove_file(), on the same kind of thread.
+    [[nodiscard]] virtual Result<void> remove(const std::filesystem::path& file) { return remove_file(file); }
 };
 
 } // namespace sluice::protocol

@@ -18,14 +18,31 @@ int ask_file_system(const std::string& directory, struct statvfs& into)
     return ::statvfs(directory.c_str(), &into) == 0 ? 0 : -errno;
 }
 
+/// How many of `total` have to become available until `per_cent` of them are. A file system that does not count files
+/// has 0 of them.
+std::uint64_t lacking(std::uint64_t available, std::uint64_t total, unsigned per_cent) noexcept
+{
+    const auto wanted = total / 100 * per_cent;
+    return available < wanted ? wanted - available : 0;
+}
+
 } // namespace
 
 bool below_stop(const struct statvfs& fs, const CacheLimits& limits) noexcept
 {
-    const auto below = [](std::uint64_t available, std::uint64_t total, unsigned per_cent) {
-        return total != 0 && available < total / 100 * per_cent;
-    };
-    return below(fs.f_bavail, fs.f_blocks, limits.blocks.stop) || below(fs.f_ffree, fs.f_files, limits.files.stop);
+    return lacking(fs.f_bavail, fs.f_blocks, limits.blocks.stop) != 0 ||
+           lacking(fs.f_ffree, fs.f_files, limits.files.stop) != 0;
+}
+
+SpaceLevel space_level(const struct statvfs& fs, const CacheLimits& limits) noexcept
+{
+    if (lacking(fs.f_bavail, fs.f_blocks, limits.blocks.cull) != 0 ||
+        lacking(fs.f_ffree, fs.f_files, limits.files.cull) != 0) {
+        return SpaceLevel::kBelowCull;
+    }
+    const bool below_run = lacking(fs.f_bavail, fs.f_blocks, limits.blocks.run) != 0 ||
+                           lacking(fs.f_ffree, fs.f_files, limits.files.run) != 0;
+    return below_run ? SpaceLevel::kBelowRun : SpaceLevel::kAmple;
 }
 
 Space::Space(std::string directory, CacheLimits limits, Look look)
@@ -54,7 +71,10 @@ std::optional<Space::Figures> Space::look_again()
             log::info("{}: there is free space again", directory_);
         }
     }
-    return Figures{fs.f_blocks * fs.f_frsize, fs.f_bavail * fs.f_frsize};
+    Figures figures{fs.f_blocks * fs.f_frsize, fs.f_bavail * fs.f_frsize, space_level(fs, limits_)};
+    figures.bytes_to_run = lacking(fs.f_bavail, fs.f_blocks, limits_.blocks.run) * fs.f_frsize;
+    figures.files_to_run = lacking(fs.f_ffree, fs.f_files, limits_.files.run);
+    return figures;
 }
 
 std::optional<Space::Figures> Space::look()
@@ -72,7 +92,10 @@ Result<void> Space::admit(std::uint64_t bytes)
         has_looked_ = true;
         looked_ = now;
         admitted_ = 0;
-        (void)look_again();
+        const auto figures = look_again();
+        if (figures && told_) {
+            told_(figures->level);
+        }
     }
     if (!low_) {
         return {};

@@ -18,6 +18,15 @@ namespace sluice::protocol {
 /// True when `fs` is below the stop limits, so that nothing more may be stored.
 [[nodiscard]] bool below_stop(const struct statvfs& fs, const CacheLimits& limits) noexcept;
 
+enum class SpaceLevel : std::uint8_t {
+    kAmple,     ///< above brun and frun
+    kBelowRun,  ///< what was begun to be removed goes on being removed
+    kBelowCull, ///< something has to be removed
+};
+
+/// The worse of blocks and files.
+[[nodiscard]] SpaceLevel space_level(const struct statvfs& fs, const CacheLimits& limits) noexcept;
+
 /// Whether the cache's file system has room for more, by the limits `bstop` and `fstop`: every writer asks, whichever
 /// front end it writes for. The file system is asked again after 16 MiB or 100 ms. Thread-safe; asks the file system,
 /// so it is for workers.
@@ -36,7 +45,14 @@ public:
     struct Figures {
         std::uint64_t total_bytes = 0;
         std::uint64_t free_bytes = 0; ///< for us: without the superuser's reserve
+        SpaceLevel level = SpaceLevel::kAmple;
+        std::uint64_t bytes_to_run = 0; ///< that have to become free until brun is reached
+        std::uint64_t files_to_run = 0; ///< the same for frun
     };
+
+    /// `told` is called on each look of admit(), from whichever thread that runs on, and must not block. Before anybody
+    /// writes.
+    void watch(std::function<void(SpaceLevel)> told) { told_ = std::move(told); }
 
     /// Asks the file system now, and knows the limits from that. Nothing when there is no answer.
     std::optional<Figures> look();
@@ -58,6 +74,7 @@ private:
     const std::string directory_;
     const CacheLimits limits_;
     const Look look_;
+    std::function<void(SpaceLevel)> told_;
     Mutex mutex_;
     TimePoint looked_ SLUICE_GUARDED_BY(mutex_){};
     std::uint64_t admitted_ SLUICE_GUARDED_BY(mutex_) = 0; // since then

@@ -4,10 +4,13 @@
 #include "base/log.hpp"
 #include "daemon/blob/cache_sweep.hpp"
 #include "daemon/blob/completion.hpp"
+#include "daemon/blob/culler.hpp"
+#include "daemon/blob/removals.hpp"
 #include "fetcher/deadline_task.hpp"
 #include "protocol/backing_file.hpp"
 #include "protocol/cookie_path.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <utility>
 
@@ -67,7 +70,12 @@ Blob::Blob(FillServices& services, const FillPolicy& policy, BlobInfo info)
     , opening_{services.loop}
 {}
 
-Blob::~Blob() = default;
+Blob::~Blob()
+{
+    if (on_end) {
+        on_end(*this);
+    }
+}
 
 void Blob::add_repositories(const std::vector<std::string>& repositories)
 {
@@ -90,6 +98,15 @@ Task<Result<std::shared_ptr<protocol::FileHandle>>> Blob::open_file()
 Task<Result<void>> Blob::look_at_file()
 {
     const auto self = shared_from_this();
+    const auto deadline = Deadline::after(policy_.read_deadline);
+    if (services_.removals != nullptr && services_.removals->contains(identity_)) {
+        auto waiting = services_.removals->wait(identity_);
+        auto what = fmt::format("removing what was cached of blob {}", info_.digest.to_string());
+        auto gone = co_await fetcher::with_deadline(services_.loop, std::move(waiting), deadline, std::move(what));
+        if (!gone) {
+            co_return gone;
+        }
+    }
     const auto& place = services_.place;
     auto path = place.cache_dir / protocol::cookie_path(place.volume, identity_.hex());
     if (services_.sweep == nullptr || services_.sweep->is_sound(path)) {
@@ -97,9 +114,18 @@ Task<Result<void>> Blob::look_at_file()
     }
     auto what = fmt::format("looking at {} after a stop that was not clean", path.string());
     auto looking = services_.sweep->look(std::move(path));
-    const auto deadline = Deadline::after(policy_.read_deadline);
     auto looked = co_await fetcher::with_deadline(services_.loop, std::move(looking), deadline, std::move(what));
     co_return looked;
+}
+
+Task<Result<std::shared_ptr<protocol::FileHandle>>> Blob::open_or_make()
+{
+    const auto& place = services_.place;
+    protocol::Prepopulation::Target target{
+        place.cache_dir, place.private_dir, place.volume, identity_.hex(), info_.erofs_size};
+    auto job = [blob = std::move(target)] { return protocol::open_backing_file(blob); };
+    auto opened = co_await services_.workers.run(services_.loop, std::move(job));
+    co_return opened;
 }
 
 Task<Result<void>> Blob::open_own()
@@ -108,11 +134,16 @@ Task<Result<void>> Blob::open_own()
     if (!looked) {
         co_return looked;
     }
-    const auto& place = services_.place;
-    protocol::Prepopulation::Target target{
-        place.cache_dir, place.private_dir, place.volume, identity_.hex(), info_.erofs_size};
-    auto job = [blob = std::move(target)] { return protocol::open_backing_file(blob); };
-    auto opened = co_await services_.workers.run(services_.loop, std::move(job));
+    auto opened = co_await open_or_make();
+    if (!opened && lacks_room(opened.error()) && services_.culler != nullptr) {
+        auto making = services_.culler->make_room();
+        const auto deadline = Deadline::after(policy_.read_deadline);
+        std::string what = "making room in the cache";
+        const auto made = co_await fetcher::with_deadline(services_.loop, std::move(making), deadline, std::move(what));
+        if (made) {
+            opened = co_await open_or_make();
+        }
+    }
     if (!opened) {
         co_return fail(opened.error());
     }
@@ -192,6 +223,7 @@ BlobReader::BlobReader(std::shared_ptr<Blob> blob, std::string_view who, std::sh
     : blob_{std::move(blob)}, who_{who}, stats_{blob_->services_.counters.reads_of[who_]}, handle_{std::move(handle)}
 {
     ++blob_->users_[who_];
+    blob_->last_use_ = SteadyClock::now();
     if (handle_) {
         blob_->file_->attach(handle_);
         blob_->presence_.invalidate({0, blob_->info_.erofs_size});
@@ -213,6 +245,7 @@ BlobReader::~BlobReader()
 void BlobReader::read(ByteRange range, bool found_hole, protocol::PendingRead pending, TimePoint arrival)
 {
     ++blob_->reads_;
+    blob_->last_use_ = std::max(blob_->last_use_, arrival);
     BlobFiller::Done done = [answer = std::move(pending), &stats = stats_, arrival](Result<void> outcome) mutable {
         stats.note(SteadyClock::now() - arrival, outcome);
         answer.complete(std::move(outcome));

@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -47,7 +48,8 @@ public:
     /// Those that are new are asked first: they were there a moment ago.
     void add_repositories(const std::vector<std::string>& repositories);
 
-    /// Ends when the backing file is known to be in order, which an unclean stop leaves in doubt. Before anybody opens
+    /// Ends when the backing file is known to be in order, which an unclean stop leaves in doubt, and not being
+    /// removed. Before anybody opens
     /// it or takes the kernel's handle for it; open_file() sees to it by itself.
     [[nodiscard]] Task<Result<void>> look_at_file();
 
@@ -76,6 +78,12 @@ public:
     /// READs of all its readers.
     [[nodiscard]] std::uint64_t reads() const noexcept { return reads_; }
 
+    /// When it was last opened or read.
+    [[nodiscard]] TimePoint last_use() const noexcept { return last_use_; }
+
+    /// Told when nobody holds the blob any more.
+    std::function<void(const Blob&)> on_end;
+
     [[nodiscard]] const BlobFiller& filler() const noexcept { return *filler_; }
 
     /// How many bytes of it are in the backing file. Walks the file once, however often it is asked; with more than
@@ -86,11 +94,13 @@ private:
     friend class BlobReader;
 
     [[nodiscard]] Task<Result<void>> open_own();
+    [[nodiscard]] Task<Result<std::shared_ptr<protocol::FileHandle>>> open_or_make();
 
     FillServices& services_;
     const FillPolicy& policy_;
     BlobInfo info_;
     Digest identity_;
+    TimePoint last_use_ = SteadyClock::now();
     std::shared_ptr<BackingFile> file_;
     std::shared_ptr<protocol::FileHandle> own_;
     Presence presence_;

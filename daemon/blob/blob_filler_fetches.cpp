@@ -4,6 +4,8 @@
 #include "base/log.hpp"
 #include "base/one_shot.hpp"
 #include "daemon/blob/blob_filler.hpp"
+#include "daemon/blob/culler.hpp"
+#include "fetcher/deadline_task.hpp"
 
 #include <iterator>
 #include <utility>
@@ -42,6 +44,16 @@ Task<void> BlobFiller::run_fetch(ByteRange range, fetcher::FetchTerms terms)
         terms = fetcher::FetchTerms{*longest};
         terms.note = &told;
         outcome = co_await fetch_rest(range, terms);
+    }
+    if (!outcome && lacks_room(outcome.error()) && services_.culler != nullptr && !terms.deadline.passed()) {
+        auto making = services_.culler->make_room();
+        std::string what = "making room in the cache";
+        const auto made =
+            co_await fetcher::with_deadline(services_.loop, std::move(making), terms.deadline, std::move(what));
+        if (made) {
+            told = {};
+            outcome = co_await fetch_rest(range, terms);
+        }
     }
     // Bytes that do not match may have been hurt on the way: each repository gets one more chance for them, and for no
     // others. The mirrors know whom to ask next.

@@ -18,6 +18,9 @@ Result<std::shared_ptr<Blob>> Blobs::use(const BlobInfo& info)
         if (on_use) {
             on_use(identity);
         }
+        if (on_end) {
+            (*blob)->on_end = on_end; // from here on it is in use
+        }
         forget_unused();
     }
     return blob;
@@ -35,6 +38,17 @@ void Blobs::forget_unused()
         std::erase_if(blobs_, [](const auto& entry) { return entry.second.expired(); });
         tidy_at_ = std::max<std::size_t>(64, 2 * blobs_.size());
     }
+}
+
+std::vector<std::shared_ptr<const Blob>> Blobs::all() const
+{
+    std::vector<std::shared_ptr<const Blob>> found;
+    for (const auto& [identity, weak] : blobs_) {
+        if (auto blob = weak.lock()) {
+            found.push_back(std::move(blob));
+        }
+    }
+    return found;
 }
 
 std::size_t Blobs::reads_waiting() const

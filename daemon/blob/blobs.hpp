@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <vector>
 
 namespace sluice::daemon {
 
@@ -27,6 +28,11 @@ public:
 
     /// Told of each blob that somebody begins to use.
     std::function<void(const Digest& identity)> on_use;
+
+    /// Told of each blob that nobody uses any more.
+    std::function<void(const Blob& blob)> on_end;
+
+    [[nodiscard]] std::vector<std::shared_ptr<const Blob>> all() const;
 
     /// Null when nobody uses it.
     [[nodiscard]] std::shared_ptr<Blob> find(const Digest& identity) const;

@@ -14,7 +14,11 @@ Catalogue::Entry& Catalogue::add(BlobInfo blob)
     const auto known = entries_.find(identity);
     if (known == entries_.end()) {
         by_digest_.emplace(blob.digest, identity);
-        return entries_.emplace(identity, Entry{std::move(blob), {}}).first->second;
+        auto& entry = entries_.emplace(identity, Entry{std::move(blob), {}}).first->second;
+        if (on_change) {
+            on_change(identity);
+        }
+        return entry;
     }
     auto& info = known->second.info;
     info.compressed = info.compressed || blob.compressed;
@@ -67,6 +71,9 @@ void Catalogue::remove(const Digest& identity)
     const auto [first, last] = by_digest_.equal_range(node.mapped().info.digest);
     const auto name = std::find_if(first, last, [&](const auto& entry) { return entry.second == identity; });
     by_digest_.erase(name);
+    if (on_change) {
+        on_change(identity);
+    }
 }
 
 } // namespace sluice::daemon

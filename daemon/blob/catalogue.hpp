@@ -5,6 +5,7 @@
 #include "base/result.hpp"
 #include "daemon/blob/blob_info.hpp"
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -36,6 +37,9 @@ public:
     [[nodiscard]] Result<const BlobInfo*> find_digest(const Digest& digest) const;
 
     void remove(const Digest& identity);
+
+    /// Told of each blob that came or went.
+    std::function<void(const Digest& identity)> on_change;
 
     /// By identity.
     [[nodiscard]] const std::map<Digest, Entry>& entries() const noexcept { return entries_; }

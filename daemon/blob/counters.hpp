@@ -26,6 +26,8 @@ struct Counters {
     std::uint64_t bytes_written = 0;
     std::uint64_t verify_failures = 0; ///< blocks, and pieces of trees, that did not match
     std::uint64_t write_failures = 0;
+    std::uint64_t blobs_culled = 0; ///< whose data was removed from the cache
+    std::uint64_t bytes_culled = 0;
     std::map<std::string, ReadStats, std::less<>> reads_of; ///< by the front end that asked
 };
 

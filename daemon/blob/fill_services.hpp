@@ -12,6 +12,7 @@
 #include "fetcher/mirror_set.hpp"
 #include "protocol/space.hpp"
 
+#include <cerrno>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -20,6 +21,8 @@
 namespace sluice::daemon {
 
 class CacheSweep;
+class Culler;
+class Removals;
 class TreeBudget;
 
 /// Where blobs' backing files lie: in the layout of cachefiles, whichever front end serves.
@@ -39,8 +42,16 @@ struct FillServices {
     TreeBudget& tree_budget;
     std::shared_ptr<protocol::Space> space{}; ///< null: writers are not limited
     FilePlace place{};
-    CacheSweep* sweep = nullptr; ///< looks at each file before it is opened; null: all are in order
+    CacheSweep* sweep = nullptr;  ///< looks at each file before it is opened; null: all are in order
+    Removals* removals = nullptr; ///< knows which files are being removed; null: none ever is
+    Culler* culler = nullptr;     ///< makes room for whoever is refused; null: nobody does
 };
+
+/// Whether it failed for want of room in the cache, and might work when some was made.
+[[nodiscard]] inline bool lacks_room(const Error& why) noexcept
+{
+    return why.kind() == ErrorKind::kNoSpace && (why.code() == ENOSPC || why.code() == ENOBUFS || why.code() == EDQUOT);
+}
 
 /// When there is some use in asking again, for who has more time than `terms` gave, where `why` is that their deadline
 /// came too near; nothing: it is something else. Has to be asked as soon as the fetch has ended.

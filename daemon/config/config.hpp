@@ -56,6 +56,7 @@ struct Config {
     std::uint32_t kernel_debug = 0;
     unsigned culltable = 12; ///< accepted for cachefilesd's sake; our cull list needs no size
     bool nocull = false;
+    std::uint64_t quota = 0; ///< what the whole cache may take of the disk; 0: as much as there is
     ResumeThresholds resume_thresholds;
 
     std::vector<TrustedKeyFile> trusted_keys;

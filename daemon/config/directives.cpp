@@ -215,6 +215,8 @@ const Directive kDirectives[] = {
     {"culltable", "LOG2SIZE", "a whole number from 12 to 20", false,
      set_count<&Config::culltable, 12, 20>, get_count<&Config::culltable>},
     {"nocull", "", "", false, set_flag<&Config::nocull>, get_flag<&Config::nocull>},
+    {"quota", "SIZE", "a multiple of 4K up to 1P, such as 50G, or 0", false,
+     set_size<&Config::quota, 0, 1024 * 1024 * kGiB, kBlock>, get_size<&Config::quota>},
     {"resume_thresholds", "BLOCKS FILES", "two numbers, each of which may be \"-\" for none", false,
      set_thresholds, get_thresholds},
     {"debug", "MASK", "a number such as 7 or 0x7", false, set_mask, get_mask},

@@ -20,7 +20,9 @@ void add_fill_metrics(Metrics& metrics, const Counters& counters)
         .counter("tree_bytes_fetched", &C::tree_bytes_fetched, "Bytes of hash trees that came")
         .counter("bytes_written", &C::bytes_written, "Proved bytes that were written into the cache")
         .counter("verify_failures", &C::verify_failures, "Blocks and pieces of trees that did not match")
-        .counter("write_failures", &C::write_failures, "Pieces that could not be written into the cache");
+        .counter("write_failures", &C::write_failures, "Pieces that could not be written into the cache")
+        .counter("blobs_culled", &C::blobs_culled, "Blobs that were removed from the cache to make room")
+        .counter("bytes_culled", &C::bytes_culled, "Bytes on the disk that this has given back");
 }
 
 void add_space_metrics(Metrics& metrics, const protocol::Space& space)

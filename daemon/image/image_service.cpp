@@ -247,8 +247,9 @@ Task<Result<cache::ImageRecord>> ImageService::register_image(std::string refere
 
 Task<Result<cache::ImageRecord>> ImageService::complete(cache::ImageRecord image, bool lazy_only)
 {
+    const auto now = std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
     for (auto& layer : image.layers) {
-        parts_.store.touch(layer.blob.key());
+        parts_.store.touch(layer.blob.key(), now);
         if (!options_.needs_complete) {
             continue;
         }

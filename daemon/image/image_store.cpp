@@ -3,8 +3,6 @@
 
 #include "base/log.hpp"
 
-#include <chrono>
-
 namespace sluice::daemon {
 
 namespace {
@@ -54,13 +52,19 @@ Task<Result<bool>> ImageStore::remove_image(std::string reference)
     co_return outcome;
 }
 
-void ImageStore::touch(const cache::BlobKey& blob)
+ImageStore::~ImageStore()
 {
-    const auto now = std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
+    if (!touches_.empty()) {
+        flush_touches();
+    }
+}
+
+void ImageStore::touch(const cache::BlobKey& blob, cache::WallTime at)
+{
     if (touches_.empty()) {
         flush_.arm(kFlushEvery);
     }
-    touches_.push_back({blob, now});
+    touches_.push_back({blob, at});
 }
 
 void ImageStore::flush_touches()

@@ -26,8 +26,13 @@ public:
     [[nodiscard]] Task<Result<void>> put_image(cache::ImageRecord image);
     [[nodiscard]] Task<Result<bool>> remove_image(std::string reference);
 
-    /// Notes that blobs were used; soon, in batches, and without telling of failures: times are hints.
-    void touch(const cache::BlobKey& blob);
+    /// What is still to be written is written.
+    ~ImageStore();
+    ImageStore(const ImageStore&) = delete;
+    ImageStore& operator=(const ImageStore&) = delete;
+
+    /// Notes when blobs were used; soon, in batches, and without telling of failures: times are hints.
+    void touch(const cache::BlobKey& blob, cache::WallTime at);
 
 private:
     void flush_touches();

@@ -216,6 +216,7 @@ FakeObjectPtr FakeKernel::open_spoiled(
     // As the kernel does: a file that lies ready is taken, else one is made.
     const auto ready = state_->directory / protocol::cookie_path(volume, cookie);
     object->file = std::filesystem::exists(ready) ? ready : state_->directory / name;
+    state_->objects.push_back(object);
     state_->enqueue(uapi::kOpOpen, object);
     return object;
 }

@@ -103,6 +103,9 @@ int FakeKernelState::run_command(const std::string& text)
     if (word == "bind") {
         return bind(argument);
     }
+    if (word == "cull" || word == "inuse") {
+        return bound ? cull(argument, word == "cull") : -EIO;
+    }
     if (word == "copen") {
         return mode_ondemand ? copen(argument) : -EOPNOTSUPP;
     }
@@ -160,6 +163,29 @@ int FakeKernelState::bind(std::string_view argument)
     }
     bound = true;
     return 0;
+}
+
+/// By the name in the calling thread's working directory, as the real one.
+int FakeKernelState::cull(const std::string& name, bool remove)
+{
+    struct stat wanted {};
+
+    if (name.empty() || name.find('/') != std::string::npos) {
+        return -EINVAL;
+    }
+    if (::lstat(name.c_str(), &wanted) != 0) {
+        return -errno;
+    }
+    for (const auto& object : objects) {
+        struct stat used {};
+
+        // While it opens an object, the kernel has its file already.
+        if (object->state != FakeObjectState::kFailed && object->state != FakeObjectState::kClosed &&
+            ::stat(object->file.c_str(), &used) == 0 && used.st_ino == wanted.st_ino && used.st_dev == wanted.st_dev) {
+            return -EBUSY;
+        }
+    }
+    return !remove || ::unlink(name.c_str()) == 0 ? 0 : -errno;
 }
 
 int FakeKernelState::copen(std::string_view arguments)

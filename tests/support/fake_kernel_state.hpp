@@ -120,6 +120,7 @@ public:
     ); ///< who was given this descriptor number last
     std::vector<std::string> commands SLUICE_GUARDED_BY(mutex);
     FakeKernelCounts counts SLUICE_GUARDED_BY(mutex);
+    std::vector<FakeObjectPtr> objects SLUICE_GUARDED_BY(mutex); ///< all that were ever opened
     std::map<std::string, int> failing_commands SLUICE_GUARDED_BY(mutex);
     std::function<std::int64_t(std::uint64_t, std::size_t)> pwrite_hook SLUICE_GUARDED_BY(mutex);
     std::uint32_t next_message SLUICE_GUARDED_BY(mutex) = 0;
@@ -145,6 +146,7 @@ private:
     [[nodiscard]] int restore() SLUICE_REQUIRES(mutex);
     [[nodiscard]] int set_limit(std::string_view word, std::string_view argument) SLUICE_REQUIRES(mutex);
     [[nodiscard]] int bind(std::string_view argument) SLUICE_REQUIRES(mutex);
+    [[nodiscard]] int cull(const std::string& name, bool remove) SLUICE_REQUIRES(mutex);
 };
 
 } // namespace sluice::test

@@ -33,6 +33,7 @@ const std::map<std::string_view, Samples> kSamples{
     {"secctx", {{"system_u:system_r:cachefiles_kernel_t:s0:c0,c1"}, {"a b", "\xff"}}},
     {"culltable", {{"12", "20"}, {"11", "21", "0x0c", "12 ", "-12", "x"}}},
     {"nocull", {}},
+    {"quota", {{"0", "4096", "50G", "1024T"}, {"4097", "1025T", "-1", "50%", ""}}},
     {"resume_thresholds", {{"- -", "5 -", "-\t5", "1M 2"}, {"5", "- - -", "a b", "-", "-5 5"}}},
     {"debug", {{"0", "7", "0x1f", "017", "4294967295"}, {"4294967296", "0x", "8x", "-1", "seven", "09"}}},
     {"trusted-key",

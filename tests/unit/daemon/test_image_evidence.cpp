@@ -71,12 +71,15 @@ TEST_F(ImageEvidence, AnImageSignedByItsIndexIsServedAfterARestart)
         test::add_image(source, kRepository, {}, {test::add_layer(source, test::ErofsBytes{}.bytes())});
     const auto index = test::add_index(source, kRepository, "1", manifest);
     test::sign(source, kRepository, index, trust::test_keys::kP256Private);
-    const auto before = ensure();
+    auto before = ensure();
     ASSERT_TRUE(before) << before.error().text();
     source.asked.clear();
     EXPECT_THAT(restart_edited(""), IsEmpty());
     const auto after = ensure();
     ASSERT_TRUE(after) << after.error().text();
+    auto& blob = before->layers.at(0).blob;
+    blob.last_access = after->layers.at(0).blob.last_access;
+    EXPECT_GT(blob.last_access, cache::WallTime{}) << "a stop writes down what was used";
     EXPECT_EQ(*after, *before);
     EXPECT_EQ(after->index_digest, index);
     EXPECT_THAT(source.asked, IsEmpty());

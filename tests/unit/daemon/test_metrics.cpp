@@ -52,6 +52,8 @@ TEST(Metrics, TheNamesInTheStatusDocumentStay)
     EXPECT_THAT(
         names_in(json["counters"]),
         ElementsAre(
+            "blobs_culled",
+            "bytes_culled",
             "bytes_fetched",
             "bytes_written",
             "closes",
