@@ -57,10 +57,11 @@ daemon::BlobInfo make_blob(const std::filesystem::path& file, std::uint64_t size
     return blob;
 }
 
-fetcher::RegistryOptions plain_http(const std::string& host)
+fetcher::RegistryOptions plain_http(const std::string& host, const std::vector<std::string>& others)
 {
     fetcher::RegistryOptions options;
     options.insecure = {host};
+    options.insecure.insert(options.insecure.end(), others.begin(), others.end());
     return options;
 }
 
@@ -138,10 +139,15 @@ std::string Server::url() const
     return fmt::format("http://{}/v2/bench/blobs/{}", host_, blob_.digest.to_string());
 }
 
-Rig::Rig(const Server& server, const daemon::FillPolicy& policy)
+void Server::hang() const
+{
+    ::kill(child_, SIGSTOP);
+}
+
+Rig::Rig(const Server& server, const daemon::FillPolicy& policy, const std::vector<std::string>& others)
     : kernel_{dir_.path(), direct()}
     , policy_{policy}
-    , sources_{loop_, plain_http(server.host()), buffers_, &trust::sha256}
+    , sources_{loop_, plain_http(server.host(), others), buffers_, &trust::sha256}
     , mirrors_{loop_, [this](const std::string& where) -> fetcher::BlobSource& { return sources_.blobs(where); }}
     , services_{loop_, workers_, mirrors_, nullptr, counters_, tree_budget_}
     , blobs_{services_, policy_}
@@ -153,16 +159,40 @@ Rig::Rig(const Server& server, const daemon::FillPolicy& policy)
           [this] { return device_.capabilities(); },
           [](const Error& why) { throw std::runtime_error{why.text()}; }}}
 {
-    catalogue_.add(server.blob());
     const auto started = device_.start(objects_);
     check(started.has_value(), started ? "" : started.error().text());
-    object_ = kernel_.open_object("erofs,sluice", daemon::cookie_of(server.blob()));
-    turn_until([&] { return kernel_.state(object_) == test::FakeObjectState::kOpen; });
+    object_ = open(server.blob());
 }
 
 Rig::~Rig()
 {
     device_.stop();
+}
+
+test::FakeObjectPtr Rig::open(const daemon::BlobInfo& blob)
+{
+    catalogue_.add(blob);
+    auto object = kernel_.open_object("erofs,sluice", daemon::cookie_of(blob));
+    turn_until([&] { return kernel_.state(object) == test::FakeObjectState::kOpen; });
+    return object;
+}
+
+void Rig::read_from_one_that_hangs(const Server& server, const Plan& plan)
+{
+    const auto object = open(server.blob());
+    const auto first = kernel_.read(object, {0, kBlockSize}); // which brings the hash tree, too
+    turn_until([&] { return kernel_.done(first); });
+    check(kernel_.result(first) == 0, "the server was to hang later");
+    server.hang();
+    const auto before = counters_.reads;
+    std::size_t sent = 0;
+    for (const auto& ranges : plan) {
+        for (const auto& range : ranges) {
+            (void)kernel_.read(object, range);
+            ++sent;
+        }
+    }
+    turn_until([&] { return counters_.reads >= before + sent; });
 }
 
 void Rig::turn_until(const std::function<bool()>& done)

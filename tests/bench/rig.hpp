@@ -14,8 +14,10 @@
 #include "tests/support/temp_dir.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace sluice::bench {
 
@@ -34,6 +36,9 @@ public:
 
     [[nodiscard]] std::string url() const;
 
+    /// From now on it takes connections and requests, and answers nothing.
+    void hang() const;
+
 private:
     daemon::BlobInfo blob_;
     std::string host_;
@@ -44,12 +49,16 @@ private:
 /// writes.
 class Rig {
 public:
-    Rig(const Server& server, const daemon::FillPolicy& policy);
+    /// `others`: hosts of further servers.
+    Rig(const Server& server, const daemon::FillPolicy& policy, const std::vector<std::string>& others = {});
     Rig(const Rig&) = delete;
     Rig& operator=(const Rig&) = delete;
     ~Rig();
 
     [[nodiscard]] Outcome run(const Plan& plan);
+
+    /// Opens the blob of another server, which hangs then, and sends all reads of the plan; nobody waits for them.
+    void read_from_one_that_hangs(const Server& server, const Plan& plan);
 
     /// Sends all reads of the plan at once and waits for their answers; yields the process's resident bytes while they
     /// wait.
@@ -61,6 +70,7 @@ public:
     [[nodiscard]] const daemon::Counters& counters() const noexcept { return counters_; }
 
 private:
+    [[nodiscard]] test::FakeObjectPtr open(const daemon::BlobInfo& blob);
     void turn_until(const std::function<bool()>& done);
 
     test::TempDir dir_;
