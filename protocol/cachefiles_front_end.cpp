@@ -91,7 +91,8 @@ Result<BoundDevice> CachefilesFrontEnd::set_up()
 void CachefilesFrontEnd::open_ledger(const BoundDevice& bound)
 {
     if (auto left = descriptors_.take(kLedgerName); bound.inherited && left) {
-        if (auto adopted = ReadLedger::adopt(std::move(left))) {
+        auto adopted = ReadLedger::adopt(std::move(left));
+        if (adopted) {
             ledger_.emplace(std::move(*adopted));
             if (bound.can_restore) {
                 binding_ = ledger_->binding();
@@ -100,6 +101,11 @@ void CachefilesFrontEnd::open_ledger(const BoundDevice& bound)
             }
             return;
         }
+        log::warning(
+            "/dev/cachefiles: {}: deadlines of READs are counted anew; what is mounted is still served, but cannot be "
+            "told from what is dead, so \"mount -a -t sluice\" replaces it",
+            adopted.error().text()
+        );
     }
     if (!descriptors_.keeps()) {
         return;

@@ -42,7 +42,7 @@ Result<void> FuseFrontEnd::start(RequestHandler& handler)
             return fail(why);
         }
         log::error(
-            "fuse: what was mounted is dead, and has to be mounted anew with \"sluicectl mount -a\", because this "
+            "fuse: what was mounted is dead, and has to be mounted anew with \"mount -a -t sluice\", because this "
             "sluiced cannot take it over: {}",
             why.text()
         );

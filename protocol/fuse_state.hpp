@@ -22,7 +22,11 @@ namespace sluice::protocol {
 /// another version then ends the connection instead of misreading it.
 struct FuseStateLayout {
     static constexpr std::uint64_t kMagic = 0x6566'7573'6563'756cULL;
+#ifdef SLUICE_OTHER_LAYOUT // a test's build, which stands for a later version
+    static constexpr std::uint32_t kVersion = 1'000'001;
+#else
     static constexpr std::uint32_t kVersion = 1;
+#endif
 
     static constexpr std::size_t kSlots = 4096;
     static constexpr std::size_t kNames = 65536;

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 namespace sluice::daemon {
 namespace {
@@ -103,6 +105,27 @@ TEST_F(TakeoverTest, MountsOfAPredecessorThatWasNotTakenOverCanBeTold)
     keeper.clear();
     succeed();
     EXPECT_NE(source(), first);
+}
+
+TEST_F(TakeoverTest, ALedgerOfAnotherLayoutIsReplacedAndWhatIsMountedIsServedStill)
+{
+    const auto source = [this] { return world.add_image().second["mount_source"].get<std::string>(); };
+    const auto object = world.open(World::cookie_of(layer));
+    const auto first = source();
+    const auto request = world.kernel->read(object, {0, 8192});
+    EXPECT_TRUE(test::run_until(world.loop, [&] { return world.daemon->counters().reads > 0; }));
+    world.daemon.reset();
+    const std::uint64_t other_layout = 0x736c75'6c6564ff;
+    ASSERT_EQ(::pwrite(keeper.descriptor("read-ledger"), &other_layout, sizeof other_layout, 0), 8);
+    succeed();
+    EXPECT_TRUE(test::run_until(world.loop, [&] { return world.kernel->done(request); }));
+    EXPECT_EQ(world.kernel->result(request), 0);
+    const auto second = source();
+    EXPECT_NE(second, first) << "its number is not known, so nobody can say that its mounts are alive";
+    world.daemon.reset();
+    succeed();
+    EXPECT_EQ(source(), second) << "the new ledger is the one that is kept";
+    EXPECT_EQ(world.read(object, {0, layer.erofs_size}), 0);
 }
 
 TEST_F(TakeoverTest, OnlyTheFirstEndCounts)

@@ -36,6 +36,17 @@ public:
         return names;
     }
 
+    /// What is kept under that name; -1 when nothing is.
+    [[nodiscard]] int descriptor(const std::string& name) const
+    {
+        for (const auto& one : kept_) {
+            if (one.name == name) {
+                return one.descriptor.get();
+            }
+        }
+        return -1;
+    }
+
     void clear() { kept_.clear(); }
 
 private:
