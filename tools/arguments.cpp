@@ -133,6 +133,8 @@ private:
             ->type_name("SECONDS");
         top->add_option("--count", out_.top.count, "Pages; 0: until q or Ctrl-C on a terminal, else one")
             ->type_name("N");
+        auto* prefetch = add(Subcommand::kPrefetch, "prefetch", "Download all of an image's data now");
+        prefetch->add_option("REF", out_.reference, "registry/name:tag or oci:/path:tag")->required();
         auto* forget = add(Subcommand::kForget, "forget", "Make the daemon forget an image");
         forget->add_option("REF", out_.reference, "The image, as 'images' shows it")->required();
     }

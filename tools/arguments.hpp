@@ -18,6 +18,7 @@ enum class Subcommand : std::uint8_t {
     kBlobs,
     kStatus,
     kTop,
+    kPrefetch,
     kForget,
     kPublish,
     kExport,

@@ -4,6 +4,7 @@
 #include "base/text.hpp"
 #include "tools/control_api.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <fmt/format.h>
 
@@ -39,6 +40,38 @@ std::optional<Share> BlobGrowth::update(const Json& blobs)
         }
     }
     return any ? std::optional{share} : std::nullopt;
+}
+
+std::vector<std::string> cookies_of(const Json& image)
+{
+    std::vector<std::string> cookies;
+    const auto add = [&cookies](const Json& cookie) {
+        if (const auto* text = cookie.get_ptr<const std::string*>()) {
+            cookies.push_back(*text);
+        }
+    };
+    for (const auto& layer : json_rows(image, "layers")) {
+        if (const auto* fsid = json_member(layer, "fsid")) {
+            add(*fsid);
+        }
+        for (const auto& device : json_rows(layer, "devices")) {
+            add(device);
+        }
+    }
+    return cookies;
+}
+
+Share share_of(const Json& blobs, const std::vector<std::string>& cookies)
+{
+    Share share;
+    for (const auto& row : json_rows(blobs, "blobs")) {
+        const auto* cookie = json_string(row, "cookie");
+        if (cookie != nullptr && std::find(cookies.begin(), cookies.end(), *cookie) != cookies.end()) {
+            share.done += json_u64(row, "present").value_or(0);
+            share.total += json_u64(row, "erofs_size").value_or(0);
+        }
+    }
+    return share;
 }
 
 std::optional<std::string> WaitNotice::update(const std::optional<Share>& share, TimePoint now)

@@ -51,6 +51,12 @@ private:
     bool is_told_ = false;
 };
 
+/// Of an image as GET and POST /v1/images tell of it: the cookies of all its blobs, lowest layer first.
+[[nodiscard]] std::vector<std::string> cookies_of(const Json& image);
+
+/// How much of those blobs is in the cache. What is not known counts as missing.
+[[nodiscard]] Share share_of(const Json& blobs, const std::vector<std::string>& cookies);
+
 /// The blob whose digest is `digest` ("sha256:…" or its hex digits alone), or null.
 [[nodiscard]] const Json* find_blob(const Json& blobs, std::string_view digest);
 

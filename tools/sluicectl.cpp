@@ -9,6 +9,7 @@
 #include "tools/listing.hpp"
 #include "tools/mount_command.hpp"
 #include "tools/passphrase.hpp"
+#include "tools/prefetch_command.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -142,6 +143,25 @@ int release_layers(ControlClient& daemon, const Arguments& arguments)
     return tell_failures(*report);
 }
 
+int prefetch(ControlClient& daemon, const Arguments& arguments)
+{
+    const auto outcome = run_prefetch(daemon, arguments.reference);
+    if (!outcome) {
+        return complain(arguments, outcome.error());
+    }
+    if (arguments.json) {
+        print_json({{"reference", outcome->reference}, {"bytes", outcome->bytes}, {"bytes_fetched", outcome->fetched}});
+    } else {
+        fmt::print(
+            "{}: all of it is in the cache, {}; {} of that came just now\n",
+            printable(outcome->reference),
+            format_size(outcome->bytes),
+            format_size(outcome->fetched)
+        );
+    }
+    return 0;
+}
+
 int list(ControlClient& daemon, const Arguments& arguments, const char* path, std::string (*format)(const Json&))
 {
     const auto answer = daemon.call("GET", path);
@@ -242,6 +262,8 @@ int run(const Arguments& arguments)
         return list(daemon, arguments, "/v1/blobs", format_blobs);
     case Subcommand::kStatus:
         return list(daemon, arguments, "/v1/status", format_status);
+    case Subcommand::kPrefetch:
+        return prefetch(daemon, arguments);
     case Subcommand::kTop: {
         const auto shown = run_top(daemon, arguments.top);
         return shown ? 0 : complain(arguments, shown.error());

@@ -87,18 +87,6 @@ BlobsByCookie by_cookie(const Json& blobs)
     return found;
 }
 
-std::vector<std::string> cookies_of(const Json& image)
-{
-    std::vector<std::string> cookies;
-    for (const auto& layer : json_rows(image, "layers")) {
-        cookies.push_back(text(layer, "fsid"));
-        for (const auto& device : json_rows(layer, "devices")) {
-            cookies.push_back(device.is_string() ? device.get<std::string>() : std::string{});
-        }
-    }
-    return cookies;
-}
-
 TopView::Image view_image(const Json& image, const BlobsByCookie& before, const BlobsByCookie& now, double seconds)
 {
     TopView::Image view;

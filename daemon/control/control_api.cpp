@@ -56,12 +56,12 @@ Result<ImageService::Request> parse_request(std::string_view body)
         if (name == "reference") {
             continue;
         }
-        if (name != "lazy_only" && name != "refresh") {
+        if (name != "lazy_only" && name != "refresh" && name != "complete") {
             return fail(
                 ErrorKind::kInvalid,
                 fmt::format(
-                    "the request's body: there is no member \"{}\"; known are \"reference\", \"lazy_only\" and "
-                    "\"refresh\"",
+                    "the request's body: there is no member \"{}\"; known are \"reference\", \"lazy_only\", "
+                    "\"refresh\" and \"complete\"",
                     printable(name, 50)
                 )
             );
@@ -72,7 +72,8 @@ Result<ImageService::Request> parse_request(std::string_view body)
                 fmt::format("the request's body: \"{}\" must be true or false", printable(name, 50))
             );
         }
-        (name == "refresh" ? request.refresh : request.lazy_only) = value.get<bool>();
+        auto& member = name == "refresh" ? request.refresh : name == "complete" ? request.complete : request.lazy_only;
+        member = value.get<bool>();
     }
     return request;
 }

@@ -169,7 +169,7 @@ Task<Result<cache::ImageRecord>> ImageService::ensure(Request request)
     const auto known = images_.find(name);
     if (known != images_.end() && !request.refresh) {
         auto image = known->second;
-        auto completed = co_await complete(std::move(image), request.lazy_only);
+        auto completed = co_await complete(std::move(image), std::move(request));
         co_return completed;
     }
     auto start = [this, name] { return register_image(name); };
@@ -177,7 +177,7 @@ Task<Result<cache::ImageRecord>> ImageService::ensure(Request request)
     if (!registered) {
         co_return fail(registered.error(), name);
     }
-    auto completed = co_await complete(std::move(*registered), request.lazy_only);
+    auto completed = co_await complete(std::move(*registered), std::move(request));
     co_return completed;
 }
 
@@ -245,25 +245,23 @@ Task<Result<cache::ImageRecord>> ImageService::register_image(std::string refere
     co_return image;
 }
 
-Task<Result<cache::ImageRecord>> ImageService::complete(cache::ImageRecord image, bool lazy_only)
+Task<Result<cache::ImageRecord>> ImageService::complete(cache::ImageRecord image, Request request)
 {
     const auto now = std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
     for (auto& layer : image.layers) {
         parts_.store.touch(layer.blob.key(), now);
-        if (!options_.needs_complete) {
-            continue;
+        bool compressed = false;
+        if (options_.needs_complete) {
+            const auto looked = co_await is_compressed(layer);
+            if (!looked) {
+                co_return fail(
+                    looked.error(), fmt::format("{}: layer {}", image.reference, layer.blob.digest.to_string())
+                );
+            }
+            compressed = *looked;
+            layer.blob.compressed = compressed;
         }
-        const auto compressed = co_await is_compressed(layer);
-        if (!compressed) {
-            co_return fail(
-                compressed.error(), fmt::format("{}: layer {}", image.reference, layer.blob.digest.to_string())
-            );
-        }
-        layer.blob.compressed = *compressed;
-        if (!*compressed) {
-            continue;
-        }
-        if (lazy_only || options_.lazy_only) {
+        if (compressed && (request.lazy_only || options_.lazy_only)) {
             co_return fail(
                 ErrorKind::kUnsupported,
                 fmt::format(
@@ -275,23 +273,34 @@ Task<Result<cache::ImageRecord>> ImageService::complete(cache::ImageRecord image
                 )
             );
         }
-        for (auto& blob : blobs_of(layer, image.repository)) {
-            const auto identity = identity_of(blob);
-            auto* entry = parts_.catalogue.find(identity);
-            if (entry == nullptr) {
-                co_return fail(ErrorKind::kNotFound, fmt::format("{}: was forgotten meanwhile", image.reference));
-            }
-            entry->info.compressed = true;
-            auto start = [this, identity] { return complete_blob(identity); };
-            auto completed = co_await completing_.run(identity, std::move(start));
+        if (compressed || request.complete) {
+            const auto completed = co_await complete_layer(image.reference, image.repository, layer);
             if (!completed) {
-                co_return fail(
-                    completed.error(), fmt::format("{}: cannot complete a compressed blob", image.reference)
-                );
+                co_return fail(completed.error());
             }
         }
     }
     co_return image;
+}
+
+Task<Result<void>> ImageService::complete_layer(std::string reference, std::string repository, cache::LayerRecord layer)
+{
+    for (auto& blob : blobs_of(layer, repository)) {
+        const auto identity = identity_of(blob);
+        auto* entry = parts_.catalogue.find(identity);
+        if (entry == nullptr) {
+            co_return fail(ErrorKind::kNotFound, fmt::format("{}: was forgotten meanwhile", reference));
+        }
+        entry->info.compressed = entry->info.compressed || layer.blob.compressed;
+        auto start = [this, identity] { return complete_blob(identity); };
+        auto completed = co_await completing_.run(identity, std::move(start));
+        if (!completed) {
+            co_return fail(
+                completed.error(), fmt::format("{}: cannot complete blob {}", reference, blob.digest.to_string())
+            );
+        }
+    }
+    co_return Result<void>{};
 }
 
 Task<Result<bool>> ImageService::is_compressed(cache::LayerRecord layer)

@@ -34,7 +34,8 @@ public:
 
         std::string reference;
         bool lazy_only;
-        bool refresh; ///< ask the registry again although the image is known
+        bool refresh;          ///< ask the registry again although the image is known
+        bool complete = false; ///< bring in all of its data
     };
 
     struct Parts {
@@ -68,7 +69,8 @@ private:
 
     /// An image that may be served once it is stored.
     Task<Result<cache::ImageRecord>> examine(std::string reference, Deadline deadline);
-    Task<Result<cache::ImageRecord>> complete(cache::ImageRecord image, bool lazy_only);
+    Task<Result<cache::ImageRecord>> complete(cache::ImageRecord image, Request request);
+    Task<Result<void>> complete_layer(std::string reference, std::string repository, cache::LayerRecord layer);
     /// What the layer's own, proved superblock says: a row that says "not compressed" may have been edited, and a
     /// kernel does not survive a compressed image that it takes for another.
     Task<Result<bool>> is_compressed(cache::LayerRecord layer);

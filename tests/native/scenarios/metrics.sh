@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# What Prometheus is told: over the control socket and over TCP, of reads that were served and of one that failed; and
+# What an operator sees and orders: what Prometheus is told, over the control socket and over TCP, of reads that were served and of one that failed; and
 # promtool's opinion of it, where that is installed (Debian: prometheus).
 # shellcheck disable=SC2154
 . "$(dirname "$0")/lib-native.sh"
@@ -45,8 +45,24 @@ expect_equal 2 "$(jq -s length "$work/lines")" "lines of JSON"
 jq -e --arg name "$registry/app:v1" '.images[0] | .reference == $name and .stored_bytes > 0' "$work/lines" >"$work/answers"
 must_fail sluicectl top --interval 0
 
+say "prefetch: all of an image, mounted or not, and nothing twice"
+random_bytes 3000000 whole >"$work/tree/file"
+publish --from-dir "$work/tree" "$registry/whole:v1"
+mount_image "$registry/whole:v1" "$work/whole"
+head -c 500000 "$work/whole/file" | cmp -n 500000 - "$work/tree/file"
+before=$(metric sluice_fetched_bytes_total)
+sluicectl prefetch --json "$registry/whole:v1" >"$work/prefetched"
+jq -e --arg came $(($(metric sluice_fetched_bytes_total) - before)) '(.bytes_fetched | tostring) == $came and .bytes >= 3000000' \
+    "$work/prefetched" >"$work/answers" || die "prefetch says $(cat "$work/prefetched")"
+sluicectl prefetch "$registry/whole:v1" >"$work/prefetched"
+expect_text "$work/prefetched" '; 0 B of that came just now$'
+must_fail sluicectl prefetch "$registry/none:v1"
+
 say "a read that fails"
 stop_registry
+drop_caches
+cmp "$work/tree/file" "$work/whole/file"
+sluicectl umount "$work/whole"
 must_fail cat "$work/mnt/file"
 failed=$(scrape | awk '/^sluice_reads_answered_total/ && !/outcome="ok"/ { sum += $2 } END { print sum + 0 }')
 [ "$failed" -gt 0 ] || die "the failed read was not counted"

@@ -243,6 +243,25 @@ TEST_F(ImageServiceTest, CompressedLayersAreCompletedWithTheirDevicesBeforeTheAn
     EXPECT_EQ(refused->error().kind(), ErrorKind::kUnsupported);
 }
 
+TEST_F(ImageServiceTest, WhoAsksForAllOfAnImageGetsAnAnswerWhenItIsThere)
+{
+    start();
+    const auto layer = test::add_layer(source, test::ErofsBytes{.seed = 3}.bytes());
+    const auto device = test::add_layer(source, test::device_bytes(2, 9), "device");
+    const auto above = test::add_layer(source, test::ErofsBytes{.devices = {2}}.bytes());
+    publish({layer, device, above});
+    ImageService::Request request{name_of(), false, false};
+    request.complete = true;
+    const auto answer = test::run_task(loop, images->ensure(std::move(request)));
+    ASSERT_TRUE(answer && *answer) << (answer ? answer->error().text() : "no answer");
+    for (const auto& descriptor : {layer, device, above}) {
+        const auto info = catalogue->find_digest(*Digest::parse(descriptor["digest"].get<std::string>())).value();
+        const auto blob = blobs->use(*info).value();
+        EXPECT_TRUE(*test::run_task(loop, blob->open_file()));
+        EXPECT_TRUE(test::run_task(loop, blob->is_complete())->value());
+    }
+}
+
 TEST_F(ImageServiceTest, AFailedCompletionNamesTheImageAndIsTriedAgain)
 {
     options.needs_complete = true;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "tools/blob_watch.hpp"
 #include "tools/control_api.hpp"
 #include "tools/exit_status.hpp"
+#include "tools/prefetch_command.hpp"
 #include "tools/progress.hpp"
 #include "tools/text_table.hpp"
 
@@ -45,6 +47,30 @@ TEST(Progress, IsSilentWhereThereIsNoTerminal)
     EXPECT_EQ(::read(ends[0], &c, 1), -1);
     ::close(ends[0]);
     ::close(ends[1]);
+}
+
+TEST(Prefetch, TellsTheRateAndTheTimeLeft)
+{
+    using Seconds = std::chrono::duration<double>;
+    EXPECT_EQ(describe_rate(0, 4096, Seconds{1}), "0 B/s");
+    EXPECT_EQ(describe_rate(2048, 2048 * 65, Seconds{1}), "2.0 KiB/s 1:05");
+    EXPECT_EQ(describe_rate(1024, 1024 * 3665, Seconds{1}), "1.0 KiB/s 1:01:05");
+    EXPECT_EQ(describe_rate(1024, 0, Seconds{0}), "1000.0 KiB/s 0:00") << "too soon to tell";
+}
+
+TEST(Prefetch, CountsTheBlobsOfTheImageAlone)
+{
+    const Json image{{"layers", {{{"fsid", "aa"}, {"devices", {"bb", 7}}}, {{"fsid", "cc"}}}}};
+    const auto cookies = cookies_of(image);
+    EXPECT_EQ(cookies, (std::vector<std::string>{"aa", "bb", "cc"}));
+    const Json blobs{
+        {"blobs",
+         {{{"cookie", "aa"}, {"present", 1}, {"erofs_size", 4}},
+          {{"cookie", "cc"}, {"present", nullptr}, {"erofs_size", 8}},
+          {{"cookie", "other"}, {"present", 64}, {"erofs_size", 64}}}}};
+    const auto share = share_of(blobs, cookies);
+    EXPECT_EQ(share.done, 1U);
+    EXPECT_EQ(share.total, 12U);
 }
 
 TEST(ControlAnswer, GivesTheDocumentOrTheDaemonsOwnWords)
