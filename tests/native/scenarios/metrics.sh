@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# What an operator sees and orders: what Prometheus is told, over the control socket and over TCP, of reads that were served and of one that failed; and
-# promtool's opinion of it, where that is installed (Debian: prometheus).
+# What an operator sees and orders: what Prometheus is told, over the control socket and over TCP, of reads that were
+# served and of one that failed, and promtool's opinion of that, where it is installed (Debian: prometheus); top; prefetch.
 # shellcheck disable=SC2154
 . "$(dirname "$0")/lib-native.sh"
 
@@ -91,5 +91,5 @@ start_registry
 write_config "metrics-address 127.0.0.1:${registry##*:}"
 start_daemon
 expect_text "$work/sluiced.log" 'metrics-address 127.0.0.1:[0-9]+: Address already in use'
-expect_equal 1 "$(metric sluice_images)" "images"
+expect_equal 2 "$(metric sluice_images)" "images"
 stop_daemon
