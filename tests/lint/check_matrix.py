@@ -19,7 +19,7 @@ def built(root):
     """(scenario, where, mark) of each test."""
     guests, native = (root / GUESTS).read_text(), (root / NATIVE).read_text()
     runs = [(name, *run[1:]) for name, run in literal(guests, "guest_matrix").items()]
-    runs += [(f"cache-disk {disk}", *run) for disk, run in literal(guests, "cache_disks").items()]
+    runs += [(name, *run) for name, run in literal(guests, "cache_disks").items()]
     marks = {(name, kernel, mark) for name, *kernels in runs for mark, group in zip("xn", kernels) for kernel in group}
     for names in re.findall(r"^foreach name : (\[.*?\])", native, re.MULTILINE | re.DOTALL):
         marks |= {(name, "native", "x") for name in ast.literal_eval(names)}

@@ -213,7 +213,7 @@ class Packages(Tree):
 class Matrix(Tree):
     def faults(self, cells):
         self.write("tests/vm/meson.build", "guest_matrix = {\n    # name\n    'one': [60, ['6.1'], ['6.12']],\n}\n"
-                   "cache_disks = {\n    'xfs': [['6.1'], []],\n}\n")
+                   "cache_disks = {\n    'cache-disk xfs': [['6.1'], []],\n}\n")
         self.write("tests/native/meson.build", "foreach name : ['two']\n")
         self.write("docs/testing.md", "\n".join(["| stage |", "| --- |", "| `x` |", "", "| scenario | native | 6.12 | 6.1 | why |",
                                                  "| --- | --- | --- | --- | --- |", *cells]))

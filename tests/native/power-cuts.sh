@@ -56,8 +56,7 @@ for ((round = 1; round <= cuts + 1; ++round)); do
     python3 "$here/fuse_disk.py" "$image" "$out/file" "$out" "$seed-$round" &
     server=$!
     until_true "the disk" mounted "$out/file"
-    loop=$(losetup -f --show "$out/file")
-    mount -t "$kind" "$loop" "$cache" || die "$kind cannot be mounted after cut $((round - 1))"
+    mount -t "$kind" -o loop "$out/file" "$cache" || die "$kind cannot be mounted after cut $((round - 1))"
     setsid bash "$here/../vm/scenarios/power-cut.sh" >"$out/last.log" 2>&1 &
     scenario=$!
     end=$((SECONDS + 300))
@@ -71,7 +70,6 @@ for ((round = 1; round <= cuts + 1; ++round)); do
     grep "bytes are there" "$out/last.log" || true
     [ -e "$out/cut-done" ] || [ "$round:$status" = "$((cuts + 1)):0" ] || die "after cut $((round - 1)), seed $seed: status $status"
     until_true "$cache to be unmounted" unmount_all
-    losetup -d "$loop"
     umount -l "$out/file"
     wait "$server" || true
     [ ! -e "$image.next" ] || mv "$image.next" "$image"

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# guest: --boots 4 --power-cuts 1
 # The power is cut, again and again, in the middle of filling: layers are being read, images registered and forgotten, and the
 # disk loses what was not flushed. After each cut the database and the cache are in order, every byte that is read is right,
-# and what had been synced is not fetched again. tests/native/power-cuts.sh runs it once a cut.
+# and what had been synced is not fetched again. tests/native/power-cuts.sh runs it without
+# a guest.
 . "$(dirname "$0")/lib-sluice.sh"
 
 out=${SLUICE_OUT:-/out}
-[ -e "$out/boots" ] || die "tests/native/power-cuts.sh has to run this, as it cuts the power"
+[ -e "$out/boots" ] || die "the power is cut by tests/vm/run-scenario, and natively by tests/native/power-cuts.sh"
 boot=$(cat "$out/boot")
 last=$(cat "$out/boots")
 images=3 # of each kind; then all begins anew with an empty cache

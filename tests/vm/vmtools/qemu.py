@@ -36,7 +36,7 @@ def kernel_command_line(args):
     return " ".join([*words, args.append])
 
 
-def command_line(args, kernel, temp, out):
+def command_line(args, kernel, temp, out, drive):
     # Emulation unless asked otherwise: a nested or half-working KVM kills QEMU, and speed is not what guests are for.
     accelerator = os.environ.get("SLUICE_GUEST_ACCEL", "tcg,thread=multi")
     command = [
@@ -53,9 +53,8 @@ def command_line(args, kernel, temp, out):
         "-device", "virtio-9p-pci,fsdev=out,mount_tag=out",
     ]
     if args.cache_fs != "none":
-        disk = temp / "cache.img"
-        command += ["-drive", f"file={disk},if=none,id=cache,format=raw,cache=unsafe,discard=unmap",
-                    "-device", "virtio-blk-pci,drive=cache"]
+        drive = drive or f"file={temp / 'cache.img'},format=raw,cache=unsafe,discard=unmap"
+        command += ["-drive", f"{drive},if=none,id=cache", "-device", "virtio-blk-pci,drive=cache"]
     return command
 
 
@@ -78,12 +77,12 @@ def prepare(args, kernel, temp):
         make_cache_disk(temp / "cache.img", args.cache_size, args.cache_fs)
 
 
-def run(args, kernel, temp, out):
-    """One boot. True when the guest ended by itself; False when the time limit ended it."""
+def run(args, kernel, temp, out, disk=None):
+    """One boot. True when the guest ended by itself, or `disk` killed it; False when the time limit ended it."""
     terminal = args.shell
     process = subprocess.Popen(
         # Even a SIGKILL for us must not leave a guest behind.
-        ["setpriv", "--pdeathsig", "KILL", *command_line(args, kernel, temp, out)],
+        ["setpriv", "--pdeathsig", "KILL", *command_line(args, kernel, temp, out, disk and disk.drive())],
         stdin=None if terminal else subprocess.DEVNULL,
         stdout=None if terminal else subprocess.PIPE,
     )
@@ -92,6 +91,7 @@ def run(args, kernel, temp, out):
     else:
         reader = threading.Thread(target=pass_output_on, args=(process.stdout,))
         reader.start()
+    server = disk.serve(process) if disk else None
     try:
         process.wait(timeout=None if terminal else args.limit + GRACE)
         return True
@@ -103,3 +103,5 @@ def run(args, kernel, temp, out):
             process.wait()
         if not terminal:
             reader.join()
+        if server:
+            server.join()
