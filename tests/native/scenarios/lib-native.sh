@@ -38,9 +38,15 @@ print(json.dumps({"sum": hashlib.sha256(b"sluice").hexdigest()}))'
 }
 
 # our_loops: loop devices over blobs of a daemon of this scenario: no namespace separates them from other people's. A blob's
-# file keeps its device number when its file system is detached, its path it does not.
+# file keeps its device number when its file system is detached, its path it does not. Only devices over what is called like a blob are
+# opened: an open one of somebody else's could not be detached by its owner.
 our_loops() {
-    losetup --list --noheadings --output BACK-MAJ:MIN,NAME,BACK-FILE | grep -Fwf "$work/blob-devices" | grep -E '/[0-9a-f]{64}( |$)' || true
+    local backing name
+    for backing in /sys/block/loop*/loop/backing_file; do
+        grep -qsE '/[0-9a-f]{64}( |$)' "$backing" || continue
+        name=${backing#/sys/block/}
+        losetup --list --noheadings --output BACK-MAJ:MIN,NAME,BACK-FILE "/dev/${name%%/*}" 2>/dev/null | grep -Fwf "$work/blob-devices" || true
+    done
 }
 
 no_loops() {
