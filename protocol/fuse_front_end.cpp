@@ -126,7 +126,7 @@ void FuseFrontEnd::serve(RequestHandler& handler)
 {
     directory_ = mount_->path();
     files_.emplace(config_.contents, channel_->state());
-    FuseObjects::Parts parts{loop_, FuseReader{workers_}, config_.volume, channel_, handler};
+    FuseObjects::Parts parts{loop_, FuseReader{workers_}, config_.volume, channel_, handler, config_.read_deadline};
     objects_ = std::make_shared<FuseObjects>(std::move(parts));
     FuseOperations& operations = *this;
     session_ = std::make_shared<FuseSession>(loop_, channel_, operations);

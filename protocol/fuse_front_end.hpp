@@ -23,6 +23,7 @@ struct FuseConfig {
     std::filesystem::path mount_base; ///< the file system is mounted in a new directory below it
     std::string volume;               ///< that all blobs are in
     FuseContents contents;
+    milliseconds read_deadline{30'000}; ///< of a READ that waits for its blob, from when it came
 };
 
 /// The front end for kernels without cachefiles: each blob a read-only file in a FUSE file system of one directory,

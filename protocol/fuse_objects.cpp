@@ -3,14 +3,19 @@
 
 #include "base/log.hpp"
 
+#include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <iterator>
 #include <limits>
 #include <utility>
 
 namespace sluice::protocol {
 
 namespace {
+
+/// What a READ has at least that is due already when it is taken over.
+constexpr milliseconds kLeastPatience{1000};
 
 /// The object of a handle; 0, which no object has, where the handle is none of ours.
 ObjectId object_of(std::uint64_t handle) noexcept
@@ -19,6 +24,10 @@ ObjectId object_of(std::uint64_t handle) noexcept
 }
 
 } // namespace
+
+FuseObjects::FuseObjects(Parts parts)
+    : parts_{std::move(parts)}, late_{parts_.loop, [this] { answer_late_reads(); }, HandlerName{"fuse late reads"}}
+{}
 
 void FuseObjects::reopen()
 {
@@ -128,7 +137,7 @@ void FuseObjects::read(FuseRequest request, std::uint64_t handle, std::uint64_t 
         return;
     }
     if (const auto opening = opening_.find(id); opening != opening_.end()) {
-        opening->second.reads.push_back({*range, std::move(request)});
+        opening->second.reads.push_back(waiting(*range, std::move(request)));
         return;
     }
     const auto node = state().node_of(handle);
@@ -139,8 +148,41 @@ void FuseObjects::read(FuseRequest request, std::uint64_t handle, std::uint64_t 
     }
     // A predecessor's, which could not be opened anew yet.
     std::vector<Asked> reads;
-    reads.push_back({*range, std::move(request)});
+    reads.push_back(waiting(*range, std::move(request)));
     begin(handle, *node, {}, std::move(reads));
+}
+
+FuseObjects::Asked FuseObjects::waiting(ByteRange range, FuseRequest request)
+{
+    const auto least = std::min(kLeastPatience, parts_.read_deadline);
+    const auto due = std::max(request.arrival() + parts_.read_deadline, SteadyClock::now() + least);
+    if (due < next_due_) {
+        next_due_ = due;
+        late_.arm_at(due);
+    }
+    return {range, std::move(request), due};
+}
+
+void FuseObjects::answer_late_reads()
+{
+    const auto now = SteadyClock::now();
+    std::vector<Asked> late;
+    next_due_ = TimePoint::max();
+    for (auto& [id, opening] : opening_) {
+        auto& reads = opening.reads;
+        const auto from = std::partition(reads.begin(), reads.end(), [now](const Asked& one) { return one.due > now; });
+        late.insert(late.end(), std::make_move_iterator(from), std::make_move_iterator(reads.end()));
+        reads.erase(from, reads.end());
+        for (const auto& one : reads) {
+            next_due_ = std::min(next_due_, one.due);
+        }
+    }
+    if (next_due_ != TimePoint::max()) {
+        late_.arm_at(next_due_);
+    }
+    for (auto& one : late) { // an answer may let the next request in
+        one.request.error(ETIMEDOUT);
+    }
 }
 
 void FuseObjects::ask(ObjectId id, ByteRange range, FuseRequest request, bool has_looked)

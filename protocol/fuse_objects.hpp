@@ -30,10 +30,11 @@ public:
         FuseReader reader;
         std::string volume; ///< that all blobs are in
         std::shared_ptr<FuseChannel> channel;
-        RequestHandler& handler; ///< outlives this object, or its last answer
+        RequestHandler& handler;    ///< outlives this object, or its last answer
+        milliseconds read_deadline; ///< a READ whose blob is not open by then is answered ETIMEDOUT
     };
 
-    explicit FuseObjects(Parts parts) : parts_{std::move(parts)} {}
+    explicit FuseObjects(Parts parts);
 
     /// Opens in the core what a predecessor has left open.
     void reopen();
@@ -56,6 +57,7 @@ private:
     struct Asked {
         ByteRange range;
         FuseRequest request;
+        TimePoint due{}; ///< of one that waits for an opening
     };
 
     struct Opening {
@@ -70,6 +72,8 @@ private:
         bool has_looked = false; ///< a hole that is there when the READ is answered is an error
     };
 
+    [[nodiscard]] Asked waiting(ByteRange range, FuseRequest request);
+    void answer_late_reads();
     void begin(std::uint64_t handle, std::uint64_t node, FuseRequest opener, std::vector<Asked> reads);
     [[nodiscard]] bool tell_opener(ObjectId object, Opening& opening);
     void ask(ObjectId object, ByteRange range, FuseRequest request, bool has_looked);
@@ -89,6 +93,8 @@ private:
     std::unordered_map<MessageId, Read> reads_;
     std::uint32_t last_message_ = 0;
     bool has_told_full_ = false;
+    TimePoint next_due_ = TimePoint::max(); ///< what late_ is armed for
+    Timer late_;                            // last: its callback touches all of the above
 };
 
 } // namespace sluice::protocol

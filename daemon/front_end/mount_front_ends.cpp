@@ -32,6 +32,7 @@ std::unique_ptr<protocol::FrontEnd> make_fuse(const FrontEndParts& parts)
     protocol::FuseConfig fuse;
     fuse.mount_base = parts.config.blobs_dir;
     fuse.volume = volume_of(parts.config.domain_id);
+    fuse.read_deadline = parts.config.read_deadline;
     fuse.contents.size_of = [&catalogue = parts.catalogue](std::string_view cookie) -> std::optional<std::uint64_t> {
         const auto* entry = catalogue.find_cookie(cookie);
         return entry == nullptr ? std::nullopt : std::optional{entry->info.erofs_size};

@@ -25,6 +25,7 @@ FuseSurvivalTest::Server::Server(FuseSurvivalTest& world) : store{world.kept_.st
         return name == world.blob_ ? std::optional{kSurvivalSize} : std::nullopt;
     };
     config.contents.cookies = [&world] { return std::vector<std::string>{world.blob_}; };
+    config.read_deadline = world.read_deadline_;
     front_end = std::make_unique<FuseFrontEnd>(loop, workers, std::move(config), store);
 }
 

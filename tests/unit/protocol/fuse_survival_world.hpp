@@ -118,6 +118,7 @@ protected:
     std::filesystem::path blobs_dir_ = base(); ///< as it is configured
     std::string blob_ = std::string(64, 'b');
     std::string path_;
+    milliseconds read_deadline_{30'000};
     KeptDescriptors kept_;
     std::optional<Server> server_;
     std::vector<pid_t> children_;

@@ -271,6 +271,26 @@ TEST_F(FuseSurvivalTest, AReadWaitsUntilItsBlobIsOpenAgain)
     expect_all_closed();
 }
 
+TEST_F(FuseSurvivalTest, AReadWhoseBlobIsNotOpenedAgainInTimeFailsAndTheOpeningGoesOn)
+{
+    auto& first = start();
+    const auto reader = read_elsewhere(3);
+    ASSERT_TRUE(test::run_until(first.loop, [&] { return first.handler.reads.size() == 1; }));
+    leave();
+    read_deadline_ = milliseconds{20};
+    server_.emplace(*this);
+    server_->handler.accept_size.reset();
+    server_->serve();
+    ASSERT_TRUE(server_->front_end->start(server_->handler));
+    EXPECT_EQ(result_of(reader), ETIMEDOUT);
+    ASSERT_EQ(server_->handler.opens.size(), 1U);
+    auto& open = server_->handler.opens.front();
+    open.pending.accept({kSurvivalSize, {}, FileHandle::open(dir_.path() / blob_, kSurvivalSize).value()});
+    server_->handler.accept_size = kSurvivalSize;
+    EXPECT_EQ(result_of(read_elsewhere(4)), 0);
+    expect_all_closed();
+}
+
 TEST_F(FuseSurvivalTest, ABlobThatCouldNotBeOpenedAgainIsTriedAtItsNextRead)
 {
     auto& first = start();
