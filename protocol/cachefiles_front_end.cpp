@@ -16,17 +16,12 @@
 #include <fmt/format.h>
 #include <span>
 #include <sys/epoll.h>
-#include <sys/random.h>
 #include <system_error>
 #include <utility>
 
 namespace sluice::protocol {
 
 namespace {
-
-// In the descriptor store.
-constexpr std::string_view kDeviceName = "cachefiles";
-constexpr std::string_view kLedgerName = "read-ledger";
 
 constexpr int kMessagesPerTurn = 64;
 constexpr std::size_t kBufferMax = std::size_t{64} * 1024;
@@ -45,82 +40,6 @@ CachefilesFrontEnd::CachefilesFrontEnd(EventLoop& loop, KernelIo& io, DeviceConf
 {}
 
 CachefilesFrontEnd::~CachefilesFrontEnd() = default;
-
-Result<BoundDevice> CachefilesFrontEnd::set_up()
-{
-    auto left = descriptors_.take(kDeviceName);
-    const bool inherited = static_cast<bool>(left);
-    if (inherited) {
-        config_.adopted = std::move(left);
-        config_.restore = true;
-    }
-    auto bound = set_up_device(io_, config_);
-    if (!bound && inherited && !is_passing(bound.error().code())) {
-        log::warning("{}; what is mounted over it has to be mounted again", bound.error().text());
-        descriptors_.forget(kDeviceName);
-        bound = set_up_device(io_, config_);
-        if (!bound && bound.error().code() == EBUSY) {
-            // Not EBUSY to the caller, either: there is nothing left that a later start could take over.
-            return fail(
-                ErrorKind::kTransient,
-                "/dev/cachefiles: the dead one is still being let go by whoever has kept it; the next start binds anew",
-                EAGAIN
-            );
-        }
-    }
-    if (bound) {
-        if (::getrandom(&binding_, sizeof binding_, GRND_NONBLOCK) != sizeof binding_) {
-            return fail_errno(errno, "getrandom");
-        }
-        open_ledger(*bound);
-    }
-    if (bound && bound->inherited && !bound->can_restore) {
-        log::warning(
-            "/dev/cachefiles: this kernel does not open again what a daemon before this one had open: of what is "
-            "mounted already, only what is in the cache can be read, all else fails with EIO until it is mounted again"
-        );
-    }
-    if (bound && !bound->inherited) {
-        if (const auto kept = descriptors_.keep(kDeviceName, bound->fd.get()); !kept) {
-            log::warning("{}: what is mounted ends with this process", kept.error().text());
-        }
-    }
-    return bound;
-}
-
-void CachefilesFrontEnd::open_ledger(const BoundDevice& bound)
-{
-    if (auto left = descriptors_.take(kLedgerName); bound.inherited && left) {
-        auto adopted = ReadLedger::adopt(std::move(left));
-        if (adopted) {
-            ledger_.emplace(std::move(*adopted));
-            if (bound.can_restore) {
-                binding_ = ledger_->binding();
-            } else {
-                ledger_->set_binding(binding_);
-            }
-            return;
-        }
-        log::warning(
-            "/dev/cachefiles: {}: deadlines of READs are counted anew; what is mounted is still served, but cannot be "
-            "told from what is dead, so \"mount -a -t sluice\" replaces it",
-            adopted.error().text()
-        );
-    }
-    if (!descriptors_.keeps()) {
-        return;
-    }
-    auto made = ReadLedger::make(binding_);
-    const auto kept = made ? descriptors_.keep(kLedgerName, made->fd()) : fail(made.error());
-    if (!kept) {
-        log::warning(
-            "{}: after a death of the daemon, deadlines of READs are counted anew, and mounts are taken for dead",
-            kept.error().text()
-        );
-        return;
-    }
-    ledger_.emplace(std::move(*made));
-}
 
 Result<void> CachefilesFrontEnd::start(RequestHandler& handler)
 {
@@ -163,8 +82,7 @@ void CachefilesFrontEnd::stop()
     resume_.cancel();
     source_.reset();
     if (fd_) {
-        descriptors_.forget(kDeviceName);
-        descriptors_.forget(kLedgerName);
+        forget();
     }
 }
 
@@ -292,18 +210,27 @@ bool CachefilesFrontEnd::on_read_error(int code)
     return true;
 }
 
+Result<std::shared_ptr<ObjectFd>> CachefilesFrontEnd::adopt(int descriptor) const
+{
+    auto fd = io_.adopt_object(descriptor);
+    if (!fd) {
+        return fail(fd.error());
+    }
+    auto space = std::make_shared<const CacheSpace>(CacheSpace{config_.cache_dir.string(), config_.limits});
+    return std::make_shared<ObjectFd>(io_, std::move(*fd), std::move(space));
+}
+
 void CachefilesFrontEnd::dispatch(OpenMessage message)
 {
     ++stats_.opens;
-    auto fd = io_.adopt_object(message.fd);
-    if (!fd) {
+    auto adopted = adopt(message.fd);
+    if (!adopted) {
         ++stats_.malformed;
-        complain_once("descriptor", fmt::format("OPEN {}: {}", message.message.value, fd.error().text()));
+        complain_once("descriptor", fmt::format("OPEN {}: {}", message.message.value, adopted.error().text()));
         objects_->refuse_open(message.message, EBADF);
         return;
     }
-    auto space = std::make_shared<const CacheSpace>(CacheSpace{config_.cache_dir.string(), config_.limits});
-    auto object = std::make_shared<ObjectFd>(io_, std::move(*fd), std::move(space));
+    auto object = std::move(*adopted);
     if (objects_->contains(message.object)) {
         ++stats_.replaced_objects;
         complain_once("replaced", fmt::format("OPEN with the id of object {}, still open", message.object.value));
@@ -361,10 +288,13 @@ void CachefilesFrontEnd::dispatch(const BadMessage& bad)
         // Answered unfilled at once, which is EIO for the reader, instead of letting it sleep for ever.
         const PendingRead answered{objects_, bad.object, bad.message};
     } else if (bad.kind == BadMessage::Kind::kOpen) {
-        if (bad.fd) {
-            const auto closed = io_.adopt_object(*bad.fd);
+        const auto object = bad.fd ? adopt(*bad.fd) : fail(ErrorKind::kInvalid, "it brings no descriptor", EBADF);
+        if (object && !objects_->contains(bad.object) && (*object)->size_if_mounted() > 0) {
+            objects_->insert(bad.object, *object); // its READs fail, where a refusal would be asked for again, for ever
+            objects_->answer_open(bad.object, bad.message, fail_errno(EINVAL, "an OPEN that is malformed"));
+        } else {
+            objects_->refuse_open(bad.message, EINVAL);
         }
-        objects_->refuse_open(bad.message, EINVAL);
     }
 }
 

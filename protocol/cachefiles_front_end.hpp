@@ -23,6 +23,7 @@
 
 namespace sluice::protocol {
 
+class ObjectFd;
 class OpenObjects;
 
 /// The front end over /dev/cachefiles. All calls on the loop's thread. The device, and when which READ came, are taken
@@ -53,7 +54,10 @@ public:
 
 private:
     [[nodiscard]] Result<BoundDevice> set_up();
+    [[nodiscard]] Result<BoundDevice> bind_anew();
     void open_ledger(const BoundDevice& bound);
+    void forget(); ///< a successor finds nothing
+    [[nodiscard]] Result<std::shared_ptr<ObjectFd>> adopt(int descriptor) const;
     bool drain(); ///< false when there was nothing
     [[nodiscard]] bool take_one();
     [[nodiscard]] bool on_read_error(int code);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "base/clock.hpp"
 #include "base/result.hpp"
 #include "base/unique_fd.hpp"
 #include "protocol/command.hpp"
@@ -22,6 +23,8 @@ struct DeviceConfig {
     std::optional<std::uint32_t> debug; ///< the kernel module's debug mask
     UniqueFd adopted;                   ///< a device that is open and bound already, from a descriptor store
     bool restore = false;               ///< ask for everything again that a predecessor left unanswered
+    /// How long a start waits for whoever keeps a dead device to let go of it, before it binds a new one.
+    milliseconds patience{5000};
 };
 
 struct BoundDevice {

@@ -82,6 +82,8 @@ public:
     void wake_for_nothing();
     /// Commands that begin with `prefix` fail with `code`; 0 ends that.
     void fail_command(const std::string& prefix, int code);
+    /// Called when somebody opens the device while it is open; nullptr ends that.
+    void on_busy(std::function<void()> hook);
     /// Called for each write to a backing file, before it; what is not 0 is its result. nullptr ends that.
     void on_pwrite(std::function<std::int64_t(std::uint64_t offset, std::size_t size)> hook);
     /// What statvfs tells of free blocks, in per cent; below 0: the truth.

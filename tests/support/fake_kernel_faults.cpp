@@ -44,6 +44,12 @@ void FakeKernel::fail_command(const std::string& prefix, int code)
     }
 }
 
+void FakeKernel::on_busy(std::function<void()> hook)
+{
+    const MutexLock lock{state_->mutex};
+    state_->busy_hook = std::move(hook);
+}
+
 void FakeKernel::on_pwrite(std::function<std::int64_t(std::uint64_t, std::size_t)> hook)
 {
     const MutexLock lock{state_->mutex};

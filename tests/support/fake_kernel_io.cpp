@@ -28,6 +28,9 @@ int FakeKernelState::open_device()
         pollfd other{kernel_end.get(), POLLIN, 0};
         const bool gone = ::poll(&other, 1, 0) > 0 && (other.revents & POLLHUP) != 0;
         if (!gone) {
+            if (busy_hook) {
+                busy_hook();
+            }
             return -EBUSY;
         }
     }

@@ -123,6 +123,7 @@ public:
     std::vector<FakeObjectPtr> objects SLUICE_GUARDED_BY(mutex); ///< all that were ever opened
     std::map<std::string, int> failing_commands SLUICE_GUARDED_BY(mutex);
     std::function<std::int64_t(std::uint64_t, std::size_t)> pwrite_hook SLUICE_GUARDED_BY(mutex);
+    std::function<void()> busy_hook SLUICE_GUARDED_BY(mutex);
     std::uint32_t next_message SLUICE_GUARDED_BY(mutex) = 0;
     std::uint32_t next_object SLUICE_GUARDED_BY(mutex) = 1;
     int free_per_cent SLUICE_GUARDED_BY(mutex) = -1;

@@ -117,6 +117,21 @@ TEST_F(TakeoverTest, ACacheThatDiedMeanwhileIsBoundAnew)
     EXPECT_THAT(keeper_.names(), UnorderedElementsAre("cachefiles", "read-ledger"));
 }
 
+TEST_F(TakeoverTest, ADeadCacheThatIsLetGoOfDuringTheStartIsBoundAnewByIt)
+{
+    ASSERT_TRUE(start_next());
+    die();
+    world_->kernel.kill_cache();
+    auto manager = keeper_.next_life().take("cachefiles"); // who hears during the start that it is to be forgotten
+    ASSERT_TRUE(manager);
+    world_->kernel.on_busy([&manager] { manager.reset(); });
+    const auto started = start_next();
+    ASSERT_TRUE(started) << started.error().text();
+    EXPECT_FALSE(manager) << "the first try met a device that was busy";
+    world_->kernel.on_busy(nullptr);
+    EXPECT_EQ(times("bind ondemand"), 2);
+}
+
 TEST_F(TakeoverTest, ADeadCacheThatIsStillHeldIsLeftToTheNextStartWhichBindsAnew)
 {
     ASSERT_TRUE(start_next());
@@ -124,13 +139,34 @@ TEST_F(TakeoverTest, ADeadCacheThatIsStillHeldIsLeftToTheNextStartWhichBindsAnew
     world_->kernel.kill_cache();
     auto manager = keeper_.next_life().take("cachefiles"); // who has not heard yet that it is to be forgotten
     ASSERT_TRUE(manager);
-    const auto started = start_next();
+    world_->device.reset();
+    world_->descriptors = keeper_.next_life();
+    auto hurried = config();
+    hurried.patience = milliseconds{0};
+    const auto started = start(std::move(hurried));
     ASSERT_FALSE(started);
     EXPECT_THAT(started.error().text(), HasSubstr("the next start binds anew"));
     EXPECT_FALSE(is_passing(started.error().code())) << "nothing is left that could be taken over";
     manager.reset();
     ASSERT_TRUE(start_next());
     EXPECT_EQ(times("bind ondemand"), 2);
+}
+
+TEST_F(TakeoverTest, AMalformedOpeningAgainOfWhatIsMountedFailsItsReadsAndIsNotAskedForEver)
+{
+    ASSERT_TRUE(start_next());
+    const auto object = opened();
+    die();
+    object->spoil = [](std::vector<std::byte>& bytes) { bytes[16] ^= std::byte{0xff}; };
+    ASSERT_TRUE(start_next());
+    world_->handler.serve_read = [](ReadRequest request) { const auto unanswered = std::move(request); };
+    for (std::uint64_t block = 0; block < 2; ++block) {
+        const auto request = world_->kernel.read(object, {block * kBlockSize, (block + 1) * kBlockSize});
+        ASSERT_TRUE(until([&] { return world_->kernel.done(request); }));
+        EXPECT_EQ(world_->kernel.result(request), EIO);
+    }
+    EXPECT_EQ(world_->device->stats().malformed, 1U) << "the kernel asks only once";
+    EXPECT_EQ(world_->kernel.state(object), test::FakeObjectState::kOpen);
 }
 
 TEST_F(TakeoverTest, ATroubleThatPassesDoesNotDropTheDevice)
