@@ -202,8 +202,8 @@ Task<Result<void>> Culler::relieve(bool is_urgent)
     co_return fail(
         ErrorKind::kNoSpace,
         fmt::format(
-            "the cache needs room for {} and {} files, and nothing can be removed: {} are cached, all of it in use or "
-            "pinned; unmount or unpin images, or make the disk larger",
+            "the cache needs room for {} and {} files, and nothing can be removed: {} are cached, and all of it is in "
+            "use; unmount images, or make the disk larger",
             format_size(needed.bytes),
             needed.files,
             format_size(kept)
