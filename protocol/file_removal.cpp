@@ -61,8 +61,8 @@ Result<void> remove_file(const std::filesystem::path& file)
 
 Result<void> cull_file(KernelIo& io, int device, const std::filesystem::path& file)
 {
-    static const bool is_harmless = has_harmless_cull(running_release());
-    if (!is_harmless) {
+    static const bool kIsHarmless = has_harmless_cull(running_release());
+    if (!kIsHarmless) {
         return fail(
             ErrorKind::kUnsupported,
             fmt::format(
